@@ -1,0 +1,23 @@
+//! Plans a build, then does it: channels, environments, sources, scripts, isolation, tests.
+//!
+//! The only crate with network and processes. It never prints: it tells what happens through [`Event`]s and returns
+//! [`Error`]s, classified by who must act.
+
+mod error;
+mod event;
+
+pub use error::{Error, Kind, Result, Where};
+pub use event::{Event, Events, Job, Phase};
+
+pub mod channels;
+pub mod environment;
+pub mod bootstrap;
+pub mod index;
+pub mod info;
+pub mod isolation;
+pub mod modules;
+pub mod process;
+pub mod script;
+pub mod source;
+pub mod stage;
+pub mod testing;

@@ -1,0 +1,84 @@
+//! What a recipe may ask of the machine, behind a trait: tests and the driver decide what it gets to see.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What git says of a checkout; feeds the `GIT_*` variables of conda-build's Jinja.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GitInfo {
+    /// `git describe --tags --long`, split: the last tag.
+    pub describe_tag: String,
+    /// Commits since that tag.
+    pub describe_number: String,
+    /// `g` + abbreviated hash.
+    pub describe_hash: String,
+    /// The full hash of HEAD.
+    pub full_hash: String,
+}
+
+/// All input of rendering that is not an argument.
+pub trait World {
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// As `std::fs::read`.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Whether a regular file (or a link to one) is there.
+    fn is_file(&self, path: &Path) -> bool;
+
+    /// Whether a folder is there.
+    fn is_dir(&self, path: &Path) -> bool;
+
+    /// The names in a folder, sorted; empty if there is none.
+    fn list(&self, path: &Path) -> Vec<String>;
+
+    /// `os.environ` as the recipe sees it.
+    fn environ(&self) -> &BTreeMap<String, String>;
+
+    /// Facts of the git checkout at `path`; `None` if there is none. Only asked when a recipe uses `GIT_*`.
+    fn git(&self, path: &Path) -> Option<GitInfo>;
+}
+
+/// The real file system with a given environment, and no git.
+#[derive(Debug, Clone, Default)]
+pub struct DiskWorld {
+    /// What `os.environ` holds.
+    pub environ: BTreeMap<String, String>,
+    /// Answers for [`World::git`], by folder.
+    pub git: BTreeMap<PathBuf, GitInfo>,
+}
+
+impl World for DiskWorld {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        path.is_file()
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn list(&self, path: &Path) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn environ(&self) -> &BTreeMap<String, String> {
+        &self.environ
+    }
+
+    fn git(&self, path: &Path) -> Option<GitInfo> {
+        self.git.get(path).cloned()
+    }
+}
