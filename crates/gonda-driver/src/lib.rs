@@ -7,15 +7,15 @@
 
 mod error;
 mod event;
-mod host;
 
 pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
 
+pub mod bootstrap;
 pub mod build;
 pub mod channels;
 pub mod environment;
-pub mod bootstrap;
+pub mod host;
 pub mod index;
 pub mod info;
 pub mod isolation;
