@@ -135,3 +135,20 @@ impl From<gonda_recipe::RecipeErrors> for Error {
         }
     }
 }
+
+impl From<gonda_packager::Error> for Error {
+    fn from(error: gonda_packager::Error) -> Self {
+        use gonda_packager::Error as Packager;
+        let kind = match &error {
+            Packager::Io { .. } => Kind::Machine,
+            Packager::Unpackable { .. } => Kind::Build,
+            Packager::Malformed { .. } | Packager::Verification { .. } => Kind::Verification,
+        };
+        let mut this = Self::new(kind, error.to_string());
+        this.help = error.help().map(str::to_owned);
+        if let Packager::Io { source, .. } = error {
+            this = this.because(source);
+        }
+        this
+    }
+}
