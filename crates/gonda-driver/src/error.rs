@@ -136,6 +136,8 @@ impl From<gonda_recipe::RecipeErrors> for Error {
     }
 }
 
+/// Files that can't be read or written: the machine; what is no package, or not the one written: verification; what
+/// can't be packed: the build.
 impl From<gonda_packager::Error> for Error {
     fn from(error: gonda_packager::Error) -> Self {
         use gonda_packager::Error as Packager;
@@ -146,9 +148,10 @@ impl From<gonda_packager::Error> for Error {
         };
         let mut this = Self::new(kind, error.to_string());
         this.help = error.help().map(str::to_owned);
-        if let Packager::Io { source, .. } = error {
-            this = this.because(source);
-        }
+        this.cause = match error {
+            Packager::Io { source, .. } => Some(Box::new(source)),
+            _ => None,
+        };
         this
     }
 }
