@@ -7,16 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
-use rattler_conda_types::package::{DistArchiveIdentifier, IndexJson};
+use rattler_conda_types::package::DistArchiveIdentifier;
 use rattler_conda_types::{PackageRecord, Subdir};
-use rattler_digest::digest::Digest;
-use rattler_digest::{Md5, Sha256};
 use serde_json::{Map, Value, json};
 
 use crate::{Error, Events, Kind, Result};
@@ -95,33 +93,14 @@ pub fn add_to_index(folder: &Path, package: &Path, events: &Events) -> Result<()
     Ok(())
 }
 
-/// The record of a package as its channel's repodata holds it.
-///
-/// # Errors
-/// [`Kind::Verification`]: it is no package. [`Kind::Machine`]: it can't be read.
-fn repodata_record(path: &Path) -> Result<PackageRecord> {
-    let broken = || Error::new(Kind::Verification, format!("`{}` is not a package that can be read", path.display()));
-    let index: IndexJson =
-        rattler_package_streaming::seek::read_package_file(path).map_err(|error| broken().because(error))?;
-    let (mut sha256, mut md5, mut size) = (Sha256::new(), Md5::new(), 0);
-    let mut file = fs::File::open(path)?;
-    let mut buffer = vec![0; 1 << 17];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        sha256.update(&buffer[..read]);
-        md5.update(&buffer[..read]);
-        size += read as u64;
-    }
-    PackageRecord::from_index_json(index, Some(size), Some(sha256.finalize()), Some(md5.finalize()))
-        .map_err(|error| broken().because(error))
-}
-
 /// A package's entry, checked against its name and place.
 fn entry(path: &Path, subdir: Subdir) -> Result<Value> {
-    let record = repodata_record(path)?;
+    let entry = Value::Object(gonda_packager::repodata_record(path).map_err(unreadable)?);
+    // What other tools can't read would spoil the whole index for them.
+    let record: PackageRecord = serde_json::from_value(entry.clone()).map_err(|error| {
+        Error::new(Kind::Verification, format!("package `{}` has no usable `index.json`", path.display()))
+            .because(error)
+    })?;
     if record.subdir != subdir.as_str() {
         let message = format!("package `{}` is for subdir `{}`, not `{subdir}`", path.display(), record.subdir);
         return Err(
@@ -134,8 +113,20 @@ fn entry(path: &Path, subdir: Subdir) -> Result<Value> {
         let message = format!("package `{}` calls itself `{stem}` inside", path.display());
         return Err(Error::new(Kind::Verification, message).help("give the file the name that it has inside"));
     }
-    serde_json::to_value(record)
-        .map_err(|error| Error::new(Kind::Bug, format!("no record for `{}`", path.display())).because(error))
+    Ok(entry)
+}
+
+/// An error of the packager, by who must act.
+fn unreadable(error: gonda_packager::Error) -> Error {
+    let kind = match error {
+        gonda_packager::Error::Io { .. } => Kind::Machine,
+        _ => Kind::Verification,
+    };
+    let made = Error::new(kind, error.to_string());
+    match error {
+        gonda_packager::Error::Io { source, .. } => made.because(source),
+        _ => made,
+    }
 }
 
 /// Entries of several files, read in parallel; what is no proper package is warned about and left out.
@@ -251,6 +242,8 @@ fn lock(folder: &Path) -> Result<File> {
 pub(crate) mod tests {
     use super::*;
     use rattler_conda_types::compression_level::CompressionLevel;
+    use rattler_digest::digest::Digest as _;
+    use rattler_digest::{Md5, Sha256};
 
     /// A package of a test: its metadata and files.
     pub(crate) struct TestPackage<'a> {
