@@ -8,6 +8,8 @@
 //! order, rendered without any solved environment. Once the driver has solved an output's environments, it asks
 //! [`Rendering::finalize`] for the output as it is packed: exact pins, run exports and the hash take their values.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod error;
 mod output;
 mod rendering;

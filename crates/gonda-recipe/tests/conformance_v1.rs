@@ -12,8 +12,18 @@ use std::path::{Path, PathBuf};
 use gonda_recipe::{ConfigPlatform, DiskWorld, Finalize, Output, Request, VariantFiles, load};
 use serde_json::{Map, Value, json};
 
-/// Differences that are meant: case, platform (or `*`), why.
-const KNOWN: &[(&str, &str, &str)] = &[];
+/// Places that are known to differ, on every platform, and only so:
+///
+/// The recipe crates' present releases stand on a minijinja that writes booleans as Jinja2 does, `True` and `False`
+/// (since its 2.22); the set's rattler-build had an older one that wrote `true` and `false`. rattler-build's own next
+/// release does as ours. It shows only where an expression's boolean is written out into text.
+const BOOLEANS_IN_TEXT: &[(&str, &str)] = &[
+    ("context-references", "ctxref.recipe.about.summary"),
+    ("env-functions", "envs.recipe.about.summary"),
+    ("filters", "some-tool.recipe.about.description"),
+    ("platform-names", "platnames.recipe.about.summary"),
+    ("variant-values-are-typed", "typed.recipe.about.summary"),
+];
 
 const PLATFORMS: [&str; 5] = ["linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64"];
 
@@ -83,11 +93,14 @@ fn expected(mut output: Value, ours: &Value) -> Value {
         subpackages[name] = json!({"name": name, "version": pin["version"], "build_string": build});
     }
     map.insert("subpackages".to_owned(), subpackages);
+    // An output that is pinned exactly is a key of the variant, here by its normalized name.
+    let variant = map["variant"].as_object().unwrap().clone();
+    map["variant"] = variant.into_iter().map(|(key, value)| (key.replace('-', "_"), value)).collect();
     output
 }
 
 /// Where two values differ, one line a place.
-fn difference(path: &str, ours: &Value, theirs: &Value, out: &mut String) {
+fn difference(path: &str, ours: &Value, theirs: &Value, out: &mut Vec<(String, Value, Value)>) {
     match (ours, theirs) {
         (Value::Object(a), Value::Object(b)) => {
             for key in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
@@ -101,17 +114,25 @@ fn difference(path: &str, ours: &Value, theirs: &Value, out: &mut String) {
             }
         }
         _ if ours == theirs => {}
-        _ => writeln!(out, "  {path}: ours {ours}, theirs {theirs}").unwrap(),
+        _ => out.push((path.to_owned(), ours.clone(), theirs.clone())),
     }
 }
 
+/// Whether a difference is one of those that are known.
+fn known(case: &str, place: &str, ours: &Value, theirs: &Value) -> bool {
+    let lower = |text: &str| text.replace("True", "true").replace("False", "false");
+    BOOLEANS_IN_TEXT.contains(&(case, place)) && ours.as_str().map(lower).as_deref() == theirs.as_str()
+}
+
 /// Compares one case on one platform; returns what differs.
-fn compare(case: &Path, platform: &str) -> String {
+fn compare(case: &Path, platform: &str) -> (String, usize) {
+    let name = case.file_name().unwrap().to_str().unwrap();
     let info = json_file(&case.join("case.json")).unwrap_or_default();
     let build_platform = info["build_platform"].as_str().unwrap_or(platform).to_owned();
     let oracle = json_file(&case.join(format!("expected/{platform}.json"))).expect("an expected result");
     let ours = load(&request(case, platform, &build_platform, false), &DiskWorld::default());
     let mut out = String::new();
+    let mut places = Vec::new();
     match (ours, oracle["ok"].as_bool().unwrap()) {
         (Ok(rendering), true) => {
             let theirs = oracle["outputs"].as_array().unwrap();
@@ -121,7 +142,7 @@ fn compare(case: &Path, platform: &str) -> String {
             for (ours, theirs) in rendering.outputs.iter().zip(theirs) {
                 let ours = summary(ours);
                 let theirs = expected(theirs.clone(), &ours);
-                difference(theirs["name"].as_str().unwrap(), &ours, &theirs, &mut out);
+                difference(theirs["name"].as_str().unwrap(), &ours, &theirs, &mut places);
             }
         }
         (Err(errors), false) => {
@@ -129,7 +150,9 @@ fn compare(case: &Path, platform: &str) -> String {
                 if std::env::var_os("GONDA_SHOW_ERRORS").is_some() && platform == "linux-64" {
                     eprintln!("{error}\n    {:?}\n    help: {:?}", error.text, error.help);
                 }
-                let fine = !error.message.is_empty() && !error.message.ends_with('.') && error.line != Some(0);
+                let fine = !error.message.is_empty()
+                    && (!error.message.ends_with('.') || error.message.ends_with(" ."))
+                    && error.line != Some(0);
                 assert!(fine, "{} {platform}: {error:?}", case.display());
             }
         }
@@ -141,9 +164,14 @@ fn compare(case: &Path, platform: &str) -> String {
         let name = |output: &Output| json!([output.name, output.version, output.build_string]);
         let mut ours: Vec<_> = rendering.outputs.iter().map(name).collect();
         ours.sort_by_key(Value::to_string);
-        difference("not-skipped", &Value::from(ours), &kept[platform], &mut out);
+        difference("not-skipped", &Value::from(ours), &kept[platform], &mut places);
     }
-    out
+    let before = places.len();
+    places.retain(|(place, ours, theirs)| !known(name, place, ours, theirs));
+    for (place, ours, theirs) in &places {
+        writeln!(out, "  {place}: ours {ours}, theirs {theirs}").unwrap();
+    }
+    (out, before - places.len())
 }
 
 #[test]
@@ -153,16 +181,13 @@ fn renders_as_rattler_build_does() {
     let cases: BTreeSet<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     assert!(!cases.is_empty(), "no cases in `{}`", tree.display());
     let mut found: BTreeMap<String, String> = BTreeMap::new();
-    let mut stale = Vec::new();
+    let mut known = 0;
     for case in &cases {
-        let name = case.file_name().unwrap().to_str().unwrap();
         for platform in PLATFORMS {
-            let differs = compare(case, platform);
-            let known = KNOWN.iter().any(|(at, on, _)| *at == name && (*on == "*" || *on == platform));
-            if differs.is_empty() && known {
-                stale.push(format!("{name} {platform}"));
-            } else if !differs.is_empty() && !known {
-                found.insert(format!("{name} {platform}"), differs);
+            let (differs, expected) = compare(case, platform);
+            known += expected;
+            if !differs.is_empty() {
+                found.insert(format!("{} {platform}", case.display()), differs);
             }
         }
     }
@@ -171,5 +196,6 @@ fn renders_as_rattler_build_does() {
         write!(report, "{at}\n{differs}").unwrap();
     }
     assert!(found.is_empty(), "{} of {} results differ:\n{report}", found.len(), cases.len() * PLATFORMS.len());
-    assert!(stale.is_empty(), "known differences that are none: {stale:?}");
+    let listed = BOOLEANS_IN_TEXT.len() * PLATFORMS.len();
+    assert_eq!(known, listed, "some of the {listed} differences that are known are none: strike them off the list");
 }

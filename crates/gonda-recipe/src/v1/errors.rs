@@ -121,27 +121,26 @@ impl Place {
             VariantConfigError::InvalidConfig(message) => {
                 let message = tidy(message);
                 let help = help_for(&message).map(str::to_owned);
-                match position(&message) {
-                    Some((line, column)) => self.error_at(line, column, message, help).into(),
-                    None => self.error(message, help).into(),
-                }
+                // A line number in the message counts the lines that selectors left over; it is no place in the file.
+                self.error(message, help).into()
             }
         }
     }
 }
 
-/// `… at line 3 column 5`, as YAML errors end.
-fn position(message: &str) -> Option<(usize, usize)> {
-    let (line, column) = message.rsplit_once(" at line ")?.1.split_once(" column ")?;
-    Some((line.parse().ok()?, column.parse().ok()?))
-}
+const UNDEFINED: &str = "define it in `context` or in a variant file; context values see only those above them";
 
 /// What to do about mistakes that people coming from other templates make.
 fn help_for(message: &str) -> Option<&'static str> {
     let helps = [
         ("has no method named split", "write `| split(…)`: in a recipe.yaml strings have filters, not methods"),
         ("has no method named", "in a recipe.yaml strings have filters, not methods: write `| lower`, `| replace(…)`"),
-        ("undefined variable", "define it in `context` or in a variant file; context values see only those above them"),
+        ("undefined variable", UNDEFINED),
+        (" is undefined", UNDEFINED),
+        ("No stdlib found", "set `c_stdlib` in a variant file, as conda-forge's `.ci_support` files do"),
+        ("Invalid SHA256 checksum", "a sha256 has 64 hexadecimal digits"),
+        ("failed to parse SPDX license", "use an identifier of https://spdx.org/licenses, or `LicenseRef-NAME`"),
+        ("must be a list", "write the values as a list, also a single one"),
         ("provide the `--experimental` flag", "gonda supports no experimental recipe functions; write the value out"),
         ("Keys in mappings must be scalar", "write expressions as `${{ … }}`"),
         ("keys in mappings must be scalar", "write expressions as `${{ … }}`"),
@@ -149,19 +148,73 @@ fn help_for(message: &str) -> Option<&'static str> {
     helps.iter().find(|(words, _)| message.contains(words)).map(|(_, help)| *help)
 }
 
-/// A message in this crate's form: one line, lower-case start, no full stop.
+/// A message in this crate's form: one line, lower-case start, no full stop, and nothing about positions inside a
+/// template, for the error has the line.
 pub(super) fn tidy(message: &str) -> String {
-    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
-    let joined = lines.collect::<Vec<_>>().join("; ");
-    let text = joined.strip_prefix("parse error: ").unwrap_or(&joined);
-    let text = text.strip_suffix('.').unwrap_or(text);
+    let mut text = String::new();
+    for line in message.lines().map(|line| line.trim().trim_start_matches('^').trim()).filter(|line| !line.is_empty()) {
+        text.push_str(if text.is_empty() || text.ends_with(':') { "" } else { ";" });
+        text.push_str(if text.is_empty() { "" } else { " " });
+        text.push_str(line);
+    }
+    for prefix in ["parse error: ", "Failed to parse YAML: ", "Jinja template error: "] {
+        if let Some(rest) = text.strip_prefix(prefix) {
+            text = rest.to_owned();
+        }
+    }
+    if let Some((what, _)) = text.split_once("; See <https://spdx.org") {
+        text = what.to_owned();
+    }
+    if let Some((template, _)) = text.rsplit_once(" (template: ") {
+        text = template.to_owned();
+    }
+    for place in [" (in <expression>:1)", " (in <string>:1)", " (in template:1)"] {
+        text = text.replace(place, "");
+    }
+    // `3:11: mapping values …`
+    let mut parts = text.splitn(3, ':');
+    if let (Some(line), Some(column), Some(rest)) = (parts.next(), parts.next(), parts.next())
+        && line.parse::<usize>().is_ok()
+        && column.parse::<usize>().is_ok()
+    {
+        text = rest.trim_start().to_owned();
+    }
+    if text.ends_with('.') && !text.ends_with(" .") {
+        text.pop();
+    }
+    text = backticks(&text);
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
         (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {
             first.to_lowercase().chain(text.chars().skip(1)).collect()
         }
-        _ => text.to_owned(),
+        _ => text,
     }
+}
+
+/// `'word'` as `` `word` ``, where the quotes stand around a value and not inside an expression.
+fn backticks(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('\'') {
+        let (before, after) = (&rest[..open], &rest[open + 1..]);
+        let opens = before.is_empty() || before.ends_with(' ');
+        let close = after.find('\'').filter(|&close| {
+            let next = after[close + 1..].chars().next();
+            next.is_none_or(|next| " ,;:.)".contains(next))
+        });
+        match close {
+            Some(close) if opens && !after[..close].contains('`') => {
+                out.push_str(&format!("{before}`{}`", &after[..close]));
+                rest = &after[close + 1..];
+            }
+            _ => {
+                out.push_str(&rest[..=open]);
+                rest = after;
+            }
+        }
+    }
+    out + rest
 }
 
 /// Runs a function of the recipe crates; should it panic, that is an error like any other.

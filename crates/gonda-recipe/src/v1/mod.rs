@@ -14,11 +14,15 @@ mod errors;
 mod package_tests;
 mod rendered_recipe;
 mod script;
+#[cfg(test)]
+mod unit_tests;
 mod variants;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use minijinja::escape_formatter;
+use minijinja::value::ValueKind;
 use rattler_build_jinja::{Jinja, JinjaConfig, UndefinedBehavior};
 use rattler_build_recipe::stage0;
 use rattler_build_recipe::variant_render::{RenderConfig, RenderedVariant, render_recipe_with_variant_config};
@@ -63,12 +67,12 @@ impl Rendered {
     }
 
     /// The Jinja of scripts: the recipe's context, the variant's used keys and the platforms. As in rattler-build,
-    /// undefined names render to nothing here.
+    /// undefined names render to nothing here, and booleans as shells and CMake like them, `true` and `false`.
     fn script_jinja(&self, variant: &RenderedVariant) -> Jinja {
         let platform = self.target_platform(variant);
         let package =
             if variant.recipe.build.noarch.is_some_and(|noarch| !noarch.is_none()) { Subdir::NoArch } else { platform };
-        Jinja::new(JinjaConfig {
+        let mut jinja = Jinja::new(JinjaConfig {
             target_platform: package,
             host_platform: platform,
             build_platform: self.build_platform,
@@ -77,7 +81,12 @@ impl Rendered {
             recipe_path: None,
             undefined_behavior: UndefinedBehavior::Lenient,
         })
-        .with_context(&variant.recipe.context)
+        .with_context(&variant.recipe.context);
+        jinja.env_mut().set_formatter(|out, state, value| match value.kind() {
+            ValueKind::Bool => out.write_str(if value.is_true() { "true" } else { "false" }).map_err(Into::into),
+            _ => escape_formatter(out, state, value),
+        });
+        jinja
     }
 }
 
