@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gonda_driver::bootstrap::{self, BootstrapOptions, Layout};
+use gonda_driver::bootstrap::{self, BootstrapOptions, Layout, SystemCompiler};
 use gonda_driver::{Result, index as indexing};
 use serde_json::json;
 
@@ -23,15 +23,20 @@ pub(crate) async fn bootstrap(
         output: here(&args.output),
         layout: match args.layout {
             LayoutArg::EnvVars => Layout::EnvVars,
-            LayoutArg::Activate => Layout::Activate,
+            LayoutArg::Activate => Layout::ActivateScripts,
         },
         build_platform: match args.build_platform {
             Some(platform) => platform,
             None => this_machine()?,
         },
-        system_cc: args.system_cc.as_deref().map(here),
+        timestamp: None,
+        system_cc: args
+            .system_cc
+            .as_deref()
+            .map(|path| SystemCompiler { path: here(path), version: None, glibc: None }),
+        threads: u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1),
     };
-    let artifacts = bootstrap::bootstrap(&options, &events).await?;
+    let artifacts = bootstrap::bootstrap(&options, events).await?;
     if let Some(recipe) = &args.go_licenses {
         super::build::go_licenses(recipe, args, surroundings, reporter).await?;
     }
