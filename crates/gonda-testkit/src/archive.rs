@@ -1,6 +1,6 @@
 //! Source archives with fixed bytes: the same entries give the same sha256 on any machine at any time.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use flate2::write::GzEncoder;
@@ -69,6 +69,55 @@ pub fn source_archive(kind: ArchiveKind, entries: &[Entry]) -> Vec<u8> {
         ArchiveKind::TarZst => zstd::encode_all(&*tar(entries), 3).expect("memory"),
         ArchiveKind::Zip => zip(entries, zip::CompressionMethod::Deflated),
     }
+}
+
+/// All members of both parts of a `.conda` archive, read without gonda. Links have their target as content.
+#[must_use]
+pub fn conda_members(bytes: &[u8]) -> Vec<Entry> {
+    let mut members = Vec::new();
+    for part in zip_members(bytes).into_iter().filter(|part| part.path.ends_with(".tar.zst")) {
+        let part = zstd::decode_all(&*part.content).expect("zstd");
+        for entry in tar::Archive::new(&*part).entries().expect("a tar archive") {
+            let mut entry = entry.expect("a member");
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).expect("memory");
+            if let Some(target) = entry.link_name().expect("a link's target") {
+                content = target.to_string_lossy().into_owned().into_bytes();
+            }
+            members.push(Entry {
+                path: entry.path().expect("a path").to_string_lossy().into_owned(),
+                content,
+                executable: entry.header().mode().expect("a mode") & 0o100 != 0,
+            });
+        }
+    }
+    members
+}
+
+/// A `.conda` archive with the files of one package and the `info/` of another, for lists that don't match.
+#[must_use]
+pub fn swap_info(files: &[u8], info: &[u8]) -> Vec<u8> {
+    let info = zip_members(info).into_iter().find(|part| part.path.starts_with("info-")).expect("an info part");
+    let mut whole = zip_members(files);
+    for part in &mut whole {
+        if part.path == info.path {
+            part.content.clone_from(&info.content);
+        }
+    }
+    zip(&whole, zip::CompressionMethod::Stored)
+}
+
+fn zip_members(bytes: &[u8]) -> Vec<Entry> {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("a zip archive");
+    (0..archive.len())
+        .map(|index| {
+            let mut member = archive.by_index(index).expect("a member");
+            let path = member.name().expect("a name in UTF-8").into_owned();
+            let mut content = Vec::new();
+            member.read_to_end(&mut content).expect("memory");
+            Entry::file(path, content)
+        })
+        .collect()
 }
 
 /// Hex digest.

@@ -142,3 +142,16 @@ impl HandMadeChannel {
         format!("file://{}", self.folder.display())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::conda_members;
+
+    #[test]
+    fn a_package_holds_what_it_was_given() {
+        let package = HandMadePackage::new("x", "1", "linux-64").with_file("bin/x", "#!/bin/sh\n", true);
+        let names: Vec<String> = conda_members(&package.archive()).into_iter().map(|entry| entry.path).collect();
+        assert_eq!(names, ["bin/x", "info/index.json", "info/paths.json", "info/files", "info/about.json"]);
+    }
+}

@@ -166,7 +166,7 @@ pub fn toolchain_channel(gonda: &Path, folder: &Path) -> Result<PathBuf, String>
             "--output".as_ref(),
             made.as_os_str(),
         ]);
-        let _ = run.succeeds();
+        run.succeeds();
         fs_err::create_dir_all(&channels).expect("the folder of channels");
         let aside = channels.join(format!("{}.{}", &key[..16], std::process::id()));
         crate::feedstock::copy_tree(&made, &aside);

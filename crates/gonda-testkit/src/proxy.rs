@@ -192,6 +192,19 @@ mod tests {
     const SUN: &str = "gonda.invalid/modules/Sun v1.0.0 h1:WL5k47e+uLBXlrPiIwhRpQuJzd16Zy0iwJ1SlEHqSOs=\ngonda.invalid/modules/Sun v1.0.0/go.mod h1:EmVF9ln7kscCWelqrGLRJgCGP7mpKYKYEBKbFEnYkr0=\n";
 
     #[test]
+    fn samples_ask_for_what_the_proxy_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = crate::feedstock::samples_folder();
+        let made = ModuleProxy::of_modules(folder.path(), &samples.join("modules")).go_sum();
+        for sample in ["orrery", "lumen", "glossary"] {
+            let go_sum = fs_err::read_to_string(samples.join(format!("{sample}-feedstock/src/go.sum"))).unwrap();
+            for line in go_sum.lines() {
+                assert!(made.lines().any(|made| made == line), "{sample}: `{line}` is not in\n{made}");
+            }
+        }
+    }
+
+    #[test]
     fn escapes_case() {
         assert_eq!(escape("gonda.invalid/Sun/MoonX"), "gonda.invalid/!sun/!moon!x");
     }

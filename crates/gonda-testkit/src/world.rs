@@ -129,11 +129,13 @@ impl World {
     }
 
     /// Runs gonda and waits for its end.
+    #[must_use = "a run may have failed"]
     pub fn gonda<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
         self.run(self.command(arguments))
     }
 
     /// Runs a command and waits for its end.
+    #[must_use = "a run may have failed"]
     pub fn run(&self, command: Command) -> Run {
         self.start(command).wait()
     }
@@ -194,6 +196,7 @@ impl Running {
     }
 
     /// Ends it at once, without a chance to clean up (`kill -9`).
+    #[must_use = "a run may have failed"]
     pub fn kill(mut self) -> Run {
         // An error means that it ended by itself; the exit code tells.
         let _ = self.child.kill();
@@ -204,6 +207,7 @@ impl Running {
     ///
     /// # Panics
     /// After a quarter of an hour.
+    #[must_use = "a run may have failed"]
     pub fn wait(mut self) -> Run {
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("the state of a child") {
@@ -229,9 +233,9 @@ impl Running {
     }
 }
 
-/// What a run left behind. A test must look at it: at least [`Run::succeeds`] or [`Run::fails_with`].
+/// What a run left behind. A test must look at it, what makes one says so: at least [`Run::succeeds`] or
+/// [`Run::fails_with`].
 #[derive(Debug, Clone)]
-#[must_use]
 pub struct Run {
     /// Exit code; `None` where a signal ended it.
     pub code: Option<i32>,
@@ -369,7 +373,7 @@ mod tests {
         let run = world.gonda::<&str>([]).succeeds().prints("SEEN=yes");
         assert!(!run.stdout.contains("CARGO"), "{run}");
         let home = format!("HOME={}", world.path("home").display());
-        let _ = run.prints(&home);
+        run.prints(&home);
         assert_eq!(world.gonda(["sh", "-c", "echo no >&2; exit 3"]).fails_with(3).says("no").redacted(), "no\n");
     }
 
