@@ -1,8 +1,10 @@
 //! What chores need and a machine may lack: a Go SDK, Python's packages, the source of go-licenses. Each is made once,
 //! aside and renamed, below `target/xtask/`; this is the only place that uses the network.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -160,9 +162,9 @@ pub(crate) fn optional<T>(what: &str, had: Result<T>) -> Option<T> {
 /// Runs a command that asks a network, for so long at most: a machine without one may drop packets silently.
 fn within(command: &mut Command, limit: Duration) -> Result<String> {
     let name = crate::project::name(command);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
-    let mut stdout = child.stdout.take().ok_or_else(|| anyhow!("no pipe"))?;
-    let reader = std::thread::spawn(move || std::io::read_to_string(&mut stdout));
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let stdout = gather(child.stdout.take());
+    let stderr = gather(child.stderr.take());
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -175,11 +177,22 @@ fn within(command: &mut Command, limit: Duration) -> Result<String> {
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    let text = reader.join().map_err(|_| anyhow!("reading from {name} failed"))??;
     if !status.success() {
-        bail!("{name} failed: {status}");
+        bail!("{name} failed: {status}\n{}", stderr.join().unwrap_or_default().trim());
     }
-    Ok(text)
+    Ok(stdout.join().unwrap_or_default())
+}
+
+/// Reads to the end beside the caller, so that a full pipe stops nobody.
+fn gather(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            // What came until an error is what can be shown.
+            let _ = stream.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 /// An empty folder beside the one to be.
