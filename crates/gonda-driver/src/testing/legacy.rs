@@ -54,7 +54,7 @@ pub(super) fn read(package: &Path, subject: &Subject, platform: Subdir) -> Resul
         }
     }
     let recipe = package.join("info/recipe");
-    Ok(vec![Test::Run(TestPlan {
+    Ok(vec![Test::Run(Box::new(TestPlan {
         name: "info/test".to_owned(),
         requirements,
         steps: usable
@@ -68,7 +68,7 @@ pub(super) fn read(package: &Path, subject: &Subject, platform: Subdir) -> Resul
         files: Some(folder),
         recipe_dir: recipe.is_dir().then_some(recipe),
         ..TestPlan::default()
-    })])
+    }))])
 }
 
 fn wrong(file: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

@@ -44,7 +44,7 @@ impl Reader<'_> {
     fn tests(&self, entry: &Value) -> Result<Vec<Test>, String> {
         let map = entry.as_object().ok_or("the entry is no mapping")?;
         if let Some(script) = map.get("script") {
-            return self.script(script, map).map(|plan| vec![Test::Run(plan)]);
+            return self.script(script, map).map(|plan| vec![Test::Run(Box::new(plan))]);
         }
         if let Some(python) = map.get("python") {
             return self.python(python);
@@ -66,12 +66,12 @@ impl Reader<'_> {
             return Err(format!("no known kind of test has {}", keys.join(", ")));
         };
         let text: String = texts(names, language)?.iter().map(|name| write(name)).collect();
-        Ok(vec![Test::Run(TestPlan {
+        Ok(vec![Test::Run(Box::new(TestPlan {
             name: self.name(what.programs()[0]),
             requirements: vec![language.to_owned(), self.subject.spec()],
             steps: vec![Step { name: String::new(), kind: what, text: StepText::Inline(text) }],
             ..TestPlan::default()
-        })])
+        }))])
     }
 
     fn name(&self, kind: &str) -> String {
@@ -108,7 +108,8 @@ impl Reader<'_> {
                 None => "python".to_owned(),
             };
             let python = version.map(|version| format!("python {}", starting_with(&version)));
-            Test::Run(TestPlan { name: self.name(&name), requirements, python, steps, ..TestPlan::default() })
+            let name = self.name(&name);
+            Test::Run(Box::new(TestPlan { name, requirements, python, steps, ..TestPlan::default() }))
         };
         Ok(versions.into_iter().map(plan).collect())
     }

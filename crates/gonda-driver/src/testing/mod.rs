@@ -98,7 +98,7 @@ impl Suite {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
     /// Scripts in an environment.
-    Run(TestPlan),
+    Run(Box<TestPlan>),
     /// The tests of another package, in environments that hold this one too.
     Downstream {
         /// What the test is called.

@@ -401,7 +401,10 @@ impl<M: Machine> Run<'_, M> {
         let mut tests: Vec<Test> = Vec::new();
         for test in theirs.tests.drain(..) {
             let test = match test {
-                Test::Run(plan) => Test::Run(TestPlan { name: format!("{name}: {}", plan.name), ..plan }),
+                Test::Run(mut plan) => {
+                    plan.name = format!("{name}: {}", plan.name);
+                    Test::Run(plan)
+                }
                 other => other,
             };
             let same = |other: &Test| match (other, &test) {
