@@ -12,9 +12,9 @@ mod host;
 pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
 
+pub mod bootstrap;
 pub mod channels;
 pub mod environment;
-pub mod bootstrap;
 pub mod index;
 pub mod info;
 pub mod isolation;
