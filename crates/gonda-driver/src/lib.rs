@@ -7,6 +7,7 @@
 
 mod error;
 mod event;
+mod host;
 
 pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
