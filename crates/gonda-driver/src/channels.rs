@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use rattler_cache::package_cache::PackageCache;
+use rattler_cache::package_cache::{CacheKey, PackageCache};
 use rattler_conda_types::package::RunExportsJson;
 use rattler_conda_types::{
     Channel, ChannelConfig, GenericVirtualPackage, MatchSpec, PackageName, PackageNameMatcher, ParseMatchSpecOptions,
@@ -200,6 +200,23 @@ impl Channels {
             )
         })?;
         Ok(record.package_record.run_exports.unwrap_or_default())
+    }
+
+    /// The folder with a package's extracted content, fetched into the package cache if it isn't there.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`]: it can't be fetched, or is not what its channel says.
+    pub async fn extracted(&self, record: &RepoDataRecord) -> Result<PathBuf> {
+        let key = CacheKey::from(&record.package_record);
+        let (url, client) = (record.url.clone(), self.client.clone());
+        let cached = self.package_cache.get_or_fetch_from_url(key, url, client, None, None).await;
+        let cached = cached.map_err(|error| {
+            let file = record.identifier.to_file_name();
+            self.with_offline_help(
+                Error::new(Kind::Unavailable, format!("could not fetch the package `{file}`")).because(error),
+            )
+        })?;
+        Ok(cached.path().to_path_buf())
     }
 
     /// Forgets what was read from a folder that is used as a channel; the next solve reads it again.

@@ -1,7 +1,8 @@
 //! Where a package's tests run: environments from channels that hold the package, scripts in a room of their own.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gonda_packager::{Extent, Limits};
 use rattler_conda_types::{RepoDataRecord, Subdir};
@@ -122,7 +123,13 @@ impl Testbed<'_> {
         let suite = testing::read(&extracted, self.settings.build_platform)?;
         let root = workspace.path().join("t");
         fs_err::create_dir_all(&root)?;
-        let bench = Bench { bed: self, root: root.clone(), room: workspace.path().join("room"), events: events.clone() };
+        let bench = Bench {
+            bed: self,
+            root: root.clone(),
+            room: workspace.path().join("room"),
+            events: events.clone(),
+            solved: Mutex::default(),
+        };
         let options = Options {
             root,
             logs: self.logs.to_path_buf(),
@@ -140,6 +147,8 @@ struct Bench<'a> {
     root: PathBuf,
     room: PathBuf,
     events: Events,
+    /// By url: what environments were made of.
+    solved: Mutex<HashMap<String, RepoDataRecord>>,
 }
 
 impl Machine for Bench<'_> {
@@ -165,6 +174,8 @@ impl Machine for Bench<'_> {
             .await?;
         let prefix = &request.prefix;
         environment::install(self.bed.channels, &records, request.platform, prefix, prefix, Share::Private).await?;
+        let mut solved = self.solved.lock().unwrap_or_else(PoisonError::into_inner);
+        solved.extend(records.iter().map(|record| (record.url.to_string(), record.clone())));
         Ok(records.iter().map(installed).collect())
     }
 
@@ -212,7 +223,11 @@ impl Machine for Bench<'_> {
     }
 
     async fn extracted(&self, package: &InstalledPackage) -> Result<PathBuf> {
-        self.bed.channels.extracted(&package.url).await
+        let solved = self.solved.lock().unwrap_or_else(PoisonError::into_inner).get(&package.url).cloned();
+        match solved {
+            Some(record) => self.bed.channels.extracted(&record).await,
+            None => Err(Error::new(Kind::Bug, format!("`{}` was never solved for", package.url))),
+        }
     }
 }
 
@@ -234,7 +249,7 @@ fn installed(record: &RepoDataRecord) -> InstalledPackage {
     InstalledPackage {
         name: record.package_record.name.as_normalized().to_owned(),
         version: record.package_record.version.to_string(),
-        build: record.package_record.build.clone(),
+        build: record.package_record.build.to_string(),
         url: record.url.to_string(),
     }
 }

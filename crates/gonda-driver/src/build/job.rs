@@ -153,7 +153,7 @@ impl Job<'_> {
         let mut resolved = Resolved { outputs: finished.to_vec(), ..Resolved::default() };
 
         let specs = rendering.specs(self.index, Env::Build, &resolved, &world)?;
-        let floor = modules::toolchain_floor(&group.work)?;
+        let floor = self.toolchain_floor(&group.work)?;
         let build = self.solve_one("build", &specs, floor, self.output.build_platform).await?;
         resolved.build = self.resolve(&build, &specs).await?;
 
@@ -206,7 +206,7 @@ impl Job<'_> {
             let direct = direct.iter().any(|spec| spec.eq_ignore_ascii_case(&name));
             packages.push(ResolvedPackage {
                 version: package.version.to_string(),
-                build: package.build.clone(),
+                build: package.build.to_string(),
                 run_exports: if direct { self.channels.run_exports(record).await? } else { Default::default() },
                 direct,
                 name,

@@ -9,7 +9,7 @@ use rattler_conda_types::RepoDataRecord;
 
 use super::job::{Group, Job, Solved};
 use crate::environment::{self, Share};
-use crate::isolation::{BuildEnv, Modules, Room, RoomSpec, paths, remove_all};
+use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
 use crate::script::{self, ActivatedEnv, Outside, Prepared};
 use crate::source::git_report;
 use crate::stage::{self, Stage};

@@ -1,7 +1,7 @@
 //! Copies a tree that the recipe's author has: `path` sources.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gonda_recipe::{FileMatch, RecipeFormat};
 use ignore::WalkBuilder;
@@ -18,6 +18,8 @@ pub(super) struct Choice {
     gitignore: bool,
     /// rattler-build leaves out what `.condapackageignore` files name.
     packageignore: bool,
+    /// A folder that is left out with all that is in it.
+    skip: Option<PathBuf>,
 }
 
 impl Choice {
@@ -25,7 +27,7 @@ impl Choice {
     pub(super) fn new(filter: &FileMatch, gitignore: bool, format: RecipeFormat) -> Result<Self> {
         let include = if filter.include.is_empty() || filter.all { None } else { Some(globs(&filter.include)?) };
         let exclude = globs(&filter.exclude)?;
-        Ok(Self { include, exclude, gitignore, packageignore: format == RecipeFormat::V1 })
+        Ok(Self { include, exclude, gitignore, packageignore: format == RecipeFormat::V1, skip: None })
     }
 
     fn takes(&self, relative: &Path) -> bool {
@@ -54,11 +56,29 @@ fn globs(texts: &[String]) -> Result<globset::GlobSet> {
     set.build().map_err(|error| Error::new(Kind::Usage, "the source filter is too large").because(error))
 }
 
+/// Copies all of a folder to another, which must be there; `skip` and what is in it is left out.
+///
+/// # Errors
+/// What can't be read or written.
+pub(crate) fn copy_tree(from: &Path, to: &Path, skip: &Path) -> Result<()> {
+    let choice = Choice {
+        include: None,
+        exclude: globset::GlobSet::empty(),
+        gitignore: false,
+        packageignore: false,
+        skip: Some(skip.to_path_buf()),
+    };
+    copy(from, Path::new(""), &choice, &mut Root::new(to))
+}
+
 /// Copies a folder's content to `to`, below the root. Links stay links; files keep their times and execute bits.
 /// What is there already is overwritten, as conda-build does.
 pub(super) fn copy(from: &Path, to: &Path, choice: &Choice, root: &mut Root) -> Result<()> {
     let mut walk = WalkBuilder::new(from);
     walk.standard_filters(false).git_ignore(choice.gitignore).require_git(false).sort_by_file_name(Ord::cmp);
+    if let Some(skip) = choice.skip.clone() {
+        walk.filter_entry(move |entry| entry.path() != skip);
+    }
     if choice.packageignore {
         walk.add_custom_ignore_filename(".condapackageignore");
     }
@@ -101,7 +121,7 @@ pub(super) fn copy_file(from: &Path, to: &Path, root: &mut Root) -> Result<()> {
 }
 
 /// Makes way for a file or link, whose place it returns.
-fn clear(to: &Path, root: &mut Root) -> Result<std::path::PathBuf> {
+fn clear(to: &Path, root: &mut Root) -> Result<PathBuf> {
     if to.as_os_str().is_empty() {
         return Err(Error::new(Kind::Bug, "a file was to take the place of the work folder"));
     }
