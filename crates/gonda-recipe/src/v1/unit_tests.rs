@@ -265,7 +265,7 @@ fn check_errors(cases: &[&[(&str, &str)]], expected: &str) {
             rendering.finalize(0, &resolved(), &world)
         });
         let error = result.expect_err("an error").0.remove(0);
-        text.push_str(&format!("{error}\n"));
+        text.push_str(&format!("{error}\n").replace('\\', "/"));
         for (what, line) in [("  | ", &error.text), ("  help: ", &error.help)] {
             if let Some(line) = line {
                 text.push_str(&format!("{what}{line}\n"));
@@ -334,4 +334,170 @@ fn script_text_is_rendered_late() {
     let text = "x ${{ v }} ${{ PREFIX }} ${{ unix }} ${{ nothing }}|$PREFIX {{.Dir}}";
     assert_eq!(rendering.render_script(0, text, &environment).unwrap(), "x 7 /p true |$PREFIX {{.Dir}}");
     assert!(rendering.render_script(0, "${{ v", &environment).is_err());
+}
+
+/// What py-rattler-build 0.73 was given; what it made of it stands in the test below.
+const PEER: &str = r#"
+schema_version: 1
+context: {version: 1.2.3}
+recipe: {name: lib, version: "${{ version }}"}
+source:
+  - path: data
+build: {number: 2}
+outputs:
+  - package: {name: lib}
+    build: {script: "mkdir -p $PREFIX/lib; touch $PREFIX/lib/x"}
+    requirements:
+      build: [cc, tool]
+      host: [zlib, python]
+      run: [foo >=2, "${{ pin_compatible('zlib', upper_bound='x.x') }}"]
+      run_constraints: [bar <3]
+      run_exports: ["${{ pin_subpackage('lib', upper_bound='x.x') }}"]
+    tests:
+      - package_contents: {files: ['lib/x', 'etc/**'], strict: true}
+      - script: ['tested --version | grep ${{ version }}', 'echo ${{ PREFIX }} ${{ unix }}', 'echo a "b" ''c''']
+        files: {recipe: [data/]}
+      - script: smoke
+        requirements: {run: ["${{ pin_subpackage('lib', exact=true) }}"], build: [cc]}
+      - script: {file: check.py}
+      - script:
+          - if: win
+            then: never
+      - python: {imports: [tested]}
+      - script: |
+          one ${{ version }}
+          two
+      - script: {content: [x, y], env: {K: v}, interpreter: bash}
+      - downstream: other
+      - perl: {uses: [A::B]}
+    about:
+      license: MIT
+      homepage: https://example.org/
+  - package: {name: user}
+    build: {noarch: generic, script: "mkdir -p $PREFIX/lib; touch $PREFIX/lib/y"}
+    requirements:
+      build: [cc]
+      host: [python, zlib]
+      run: ["${{ pin_subpackage('lib', exact=true) }}"]
+  - package: {name: ign}
+    build: {script: "mkdir -p $PREFIX/lib; touch $PREFIX/lib/z"}
+    requirements:
+      build: [cc]
+      host: [zlib, python]
+      ignore_run_exports: {by_name: [libgcc], from_package: [python]}
+"#;
+
+#[test]
+fn packages_say_what_rattler_builds_say() {
+    let files = [
+        ("recipe.yaml", PEER),
+        ("variants.yaml", "python: ['3.11']\nzlib: ['1.3.1']\n"),
+        ("smoke.sh", "echo ${{ version }}\n"),
+        ("check.py", "import tested\n"),
+    ];
+    let rendering = render(&files, "linux-64").unwrap();
+    let strong = RunExportsJson {
+        strong: vec!["libgcc >=13".to_owned()],
+        strong_constrains: vec!["oldgcc <13".to_owned()],
+        ..RunExportsJson::default()
+    };
+    let zlib = RunExportsJson {
+        weak: vec!["zlib >=1.3.1,<2.0a0".to_owned()],
+        weak_constrains: vec!["zz >=2".to_owned()],
+        ..RunExportsJson::default()
+    };
+    let python = RunExportsJson {
+        noarch: vec!["python >=3.11".to_owned()],
+        weak: vec!["python_abi 3.11.*".to_owned()],
+        ..RunExportsJson::default()
+    };
+    let solved = Resolved {
+        build: vec![
+            package("cc", "13.1", &strong),
+            package("tool", "1.0", &exports(|exports| &mut exports.weak, "toolweak")),
+        ],
+        host: vec![
+            package("zlib", "1.3.1", &zlib),
+            package("python", "3.11.4", &python),
+            package("libgcc", "13.2", &RunExportsJson::default()),
+        ],
+        outputs: Vec::new(),
+    };
+    let world = world(&files);
+    let mut text = String::new();
+    for index in 0..rendering.outputs.len() {
+        let output = rendering.finalize(index, &solved, &world).unwrap();
+        text.push_str(&format!("{}/{}\n", output.subdir(), output.filename()));
+        for (what, list) in
+            [("depends", &output.depends), ("constrains", &output.constrains), ("weak", &output.run_exports.weak)]
+        {
+            text.push_str(&format!("{what}: {}\n", list.join(" | ")));
+        }
+        let contents = serde_json::to_string(&output.hash_contents).unwrap();
+        text.push_str(&format!("hash: {contents}\n"));
+        let Tests::List(tests) = output.tests else { panic!("no list") };
+        let packed: Vec<_> = tests.iter().filter(|test| test.is_packed()).map(|test| &test.spec).collect();
+        text.push_str(&serde_yaml::to_string(&packed).unwrap());
+    }
+    assert_eq!(
+        text,
+        r#"linux-64/lib-1.2.3-py311h46ba3a8_2.conda
+depends: foo >=2 | zlib >=1.3.1,<1.4.0a0 | libgcc >=13 | python_abi 3.11.* | zlib >=1.3.1,<2.0a0
+constrains: bar <3 | oldgcc <13 | zz >=2
+weak: lib >=1.2.3,<1.3.0a0
+hash: {"python":"3.11","target_platform":"linux-64","zlib":"1.3.1"}
+- script:
+    content:
+    - tested --version | grep 1.2.3
+    - echo  true
+    - echo a "b" 'c'
+    cwd: etc/conda/test-files/lib/0
+  files:
+    recipe:
+    - data/
+- script:
+    interpreter: bash
+    content: |
+      echo ${{ version }}
+  requirements:
+    run:
+    - lib ==1.2.3 py311h46ba3a8_2
+    build:
+    - cc
+- script:
+    interpreter: python
+    content: |
+      import tested
+- python:
+    imports:
+    - tested
+- script:
+    content: |-
+      one 1.2.3
+      two
+- script:
+    interpreter: bash
+    env:
+      K: v
+    content:
+    - x
+    - y
+- downstream: other
+- perl:
+    uses:
+    - A::B
+noarch/user-1.2.3-py311h72c4e29_2.conda
+depends: lib ==1.2.3 py311h46ba3a8_2 | python >=3.11
+constrains: 
+weak: 
+hash: {"lib":"1.2.3 py311h46ba3a8_2","python":"3.11","target_platform":"noarch","zlib":"1.3.1"}
+[]
+linux-64/ign-1.2.3-py311h46ba3a8_2.conda
+depends: zlib >=1.3.1,<2.0a0
+constrains: oldgcc <13 | zz >=2
+weak: 
+hash: {"python":"3.11","target_platform":"linux-64","zlib":"1.3.1"}
+[]
+"#
+    );
 }
