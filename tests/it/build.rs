@@ -126,7 +126,7 @@ fn licences_and_completions() {
     if !on_linux_64(here!()) {
         return;
     }
-    let Some(source) = std::env::var_os("GONDA_TEST_GO_LICENSES") else {
+    let Some(source) = std::env::var_os(gonda_testkit::GO_LICENSES) else {
         skipped(
             here!(),
             "no source of go-licenses: `cargo xtask test` fetches it where a Go module proxy can be reached",

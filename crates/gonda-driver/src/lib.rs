@@ -27,5 +27,6 @@ pub mod script;
 pub mod settings;
 pub mod source;
 pub mod stage;
+pub mod testbed;
 pub mod testing;
 mod workspace;

@@ -346,7 +346,8 @@ mod tests {
     #[test]
     fn many_lines_are_remembered_boundedly() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let command = Command::new("/bin/sh", "/").args(["-c", "i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); done"]);
+        let command =
+            Command::new("/bin/sh", "/").args(["-c", "i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); done"]);
         let exit = runtime.block_on(run(command, |_| {}, None)).unwrap();
         assert_eq!(exit.last_lines.len(), LAST_LINES);
         assert_eq!(exit.last_lines.last().unwrap(), "499");

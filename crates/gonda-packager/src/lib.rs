@@ -12,12 +12,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod archive;
-//pub mod binary;
+pub mod binary;
 mod entry;
 mod error;
-//mod extract;
+mod extract;
 mod host;
-//mod inspect;
+mod inspect;
 mod paths;
 mod prefix;
 mod record;
@@ -27,11 +27,11 @@ mod verify;
 mod write;
 
 pub use archive::{ArchiveFormat, Limits, Part};
-//pub use binary::Binary;
+pub use binary::Binary;
 pub use entry::{Content, Entry, FileMode, InfoFile, Kind, Prefix};
 pub use error::{Error, Problem, Result, Severity};
-//pub use extract::{Extent, extract};
-//pub use inspect::{Inspection, PackedFile, inspect};
+pub use extract::{Extent, extract};
+pub use inspect::{Inspection, PackedFile, inspect, inspect_with};
 pub use prefix::{CONSTANT_PLACEHOLDER, Detection, PrefixMap, spellings};
 pub use record::{index_json, read_info, repodata_record};
 pub use scan::{Remark, Scanned, is_excluded, list, scan};

@@ -430,3 +430,6 @@ impl<R: Read> Read for Hashed<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,8 +19,8 @@ pub use channel::{HandMadeChannel, HandMadePackage};
 pub use fake_go::FakeGo;
 pub use feedstock::{Feedstock, copy_tree, sample, samples_folder};
 pub use machine::{
-    GO_ROOT, PYTHON, PYTHONPATH, Python, SKIPS, TOOLCHAIN_CHANNEL, go_root, private_mounts, python, skipped,
-    toolchain_channel,
+    GO_LICENSES, GO_ROOT, PYTHON, PYTHONPATH, Python, QUICK, SKIPS, TOOLCHAIN_CHANNEL, go_root, private_mounts, python,
+    skipped, toolchain_channel,
 };
 pub use proxy::{ModuleProxy, Sums, module_sums};
 pub use server::{FileServer, Reply};

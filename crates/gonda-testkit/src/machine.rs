@@ -18,6 +18,10 @@ pub const PYTHON: &str = "GONDA_TEST_PYTHON";
 pub const PYTHONPATH: &str = "GONDA_TEST_PYTHONPATH";
 /// Variable that names a file to which the names of skipped tests are appended.
 pub const SKIPS: &str = "GONDA_TEST_SKIPS";
+/// Variable that names the source of go-licenses, its modules in `vendor/`.
+pub const GO_LICENSES: &str = "GONDA_TEST_GO_LICENSES";
+/// Variable that, when set, leaves out what needs a real Go SDK.
+pub const QUICK: &str = "GONDA_TEST_QUICK";
 /// Variable that names a ready channel with the Go toolchain.
 pub const TOOLCHAIN_CHANNEL: &str = "GONDA_TEST_CHANNEL";
 
@@ -42,6 +46,9 @@ pub fn go_root() -> Result<PathBuf, String> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     FOUND
         .get_or_init(|| {
+            if std::env::var_os(QUICK).is_some() {
+                return Err("left out by `--quick`".to_owned());
+            }
             if let Some(root) = std::env::var_os(GO_ROOT) {
                 return Ok(PathBuf::from(root));
             }
@@ -70,6 +77,9 @@ pub struct Python {
 /// Why there is none, as the reason of a skipped test.
 pub fn python(modules: &[&str]) -> Result<Python, String> {
     let (Some(program), Some(path)) = (std::env::var_os(PYTHON), std::env::var_os(PYTHONPATH)) else {
+        if std::env::var_os(QUICK).is_some() {
+            return Err("left out by `--quick`".to_owned());
+        }
         return Err("no Python packages: run `cargo xtask test`, which sets them up".to_owned());
     };
     let python = Python { program: program.into(), path: path.into() };

@@ -1,27 +1,18 @@
 //! One group's work: fetch, patch, read go.mod, solve, install, run, pack, test.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gonda_packager::{Artifact, Compression, Package};
 use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
 use super::{JobReport, Plan, Request, Session, Status};
 use crate::channels::{self, Channels, SolveRequest};
-use crate::environment::{self, Share};
-use crate::isolation::{BuildEnv, Modules, Room, RoomSpec, remove_all};
 use crate::planning::Selection;
-use crate::process::Command;
-use crate::settings::TestMode;
 use crate::source::{self, Fetched, Placed, SourceSettings};
-use crate::testing::{self, TestSummary};
 use crate::workspace::Workspace;
-use crate::{Error, Event, Events, Kind, Phase, Result, index, info, isolation, modules, script, stage};
-
-/// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
-const EARLIEST: i64 = 315_532_800;
+use crate::{Error, Event, Events, Kind, Phase, Result};
 
 /// Builds the outputs of a group one after the other. Never fails as a whole: each output has its report.
 pub(super) async fn run_group(
@@ -82,31 +73,31 @@ pub(super) async fn run_group(
 }
 
 /// What the outputs of a group share.
-struct Group {
-    workspace: Workspace,
+pub(super) struct Group {
+    pub(super) workspace: Workspace,
     /// The work folder between two outputs; a job's room takes it and gives it back.
-    work: PathBuf,
-    placed: Placed,
+    pub(super) work: PathBuf,
+    pub(super) placed: Placed,
 }
 
 /// One output on its way.
-struct Job<'a> {
-    request: &'a Request,
-    selection: &'a Selection,
-    session: &'a Session,
-    channels: &'a Arc<Channels>,
-    events: &'a Events,
-    index: usize,
-    name: String,
+pub(super) struct Job<'a> {
+    pub(super) request: &'a Request,
+    pub(super) selection: &'a Selection,
+    pub(super) session: &'a Session,
+    pub(super) channels: &'a Arc<Channels>,
+    pub(super) events: &'a Events,
+    pub(super) index: usize,
+    pub(super) name: String,
     /// As rendered; finalised once its environments are solved.
-    output: Output,
-    log: Option<PathBuf>,
+    pub(super) output: Output,
+    pub(super) log: Option<PathBuf>,
 }
 
 /// The solved environments of a job.
-struct Solved {
-    build: Vec<RepoDataRecord>,
-    host: Vec<RepoDataRecord>,
+pub(super) struct Solved {
+    pub(super) build: Vec<RepoDataRecord>,
+    pub(super) host: Vec<RepoDataRecord>,
 }
 
 impl Job<'_> {
@@ -128,17 +119,11 @@ impl Job<'_> {
             return Ok(Status::Exists(existing));
         }
         let artifact = self.build(group, &solved).await?;
-        let tests = match settings.test {
-            TestMode::Skip => TestSummary::skipped("tests were switched off"),
-            TestMode::Native => {
-                self.phase(Phase::Test);
-                self.test(&artifact, group).await?
-            }
-        };
+        let tests = self.test(&artifact).await?;
         Ok(Status::Built { artifact, tests })
     }
 
-    fn phase(&self, phase: Phase) {
+    pub(super) fn phase(&self, phase: Phase) {
         self.events.send(Event::Phase { job: self.name.clone(), phase });
     }
 

@@ -333,7 +333,7 @@ fn append(log: &Path, line: &str) -> Result<()> {
 }
 
 /// Runs file work on a thread that may wait.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Error::new(Kind::Bug, "work on files ended early").because(error)),

@@ -4,7 +4,10 @@
 //! and are built one after the other, so that a later one can need an earlier one. Each output is a job with a log,
 //! environments and a room of its own.
 
+mod check;
 mod job;
+mod make;
+mod modules;
 mod plan;
 mod session;
 
@@ -19,10 +22,12 @@ use serde::Serialize;
 pub use plan::{LockedPackage, Plan, PlannedSource};
 pub use session::Session;
 
+pub(crate) use make::blocking;
+
 use crate::locate::Located;
 use crate::planning::{self, Selected, Selection};
 use crate::settings::Settings;
-use crate::testing::TestSummary;
+use crate::testbed::TestSummary;
 use crate::{Error, Events, Result};
 
 /// What to build.

@@ -54,7 +54,8 @@ pub enum Upper {
     /// In the job's own folder.
     Disk,
     /// In memory, because the disk's file system can't be the upper layer of an overlay (a container's own root is an
-    /// overlay already). The module cache isn't shared then, for `chmod -R` would copy it into memory.
+    /// overlay already). The module cache isn't shared then, for `chmod -R` would copy it into memory; and what a
+    /// command changes in the build environment is gone with it.
     Memory,
 }
 

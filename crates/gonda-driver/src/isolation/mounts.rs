@@ -85,9 +85,9 @@ impl Setup {
     pub(super) fn new(dir: &Path, binds: Vec<Bind>, overlays: Vec<Overlay>, command: &Command) -> Result<Self> {
         let text = |text: &OsStr| {
             let shown = text.to_string_lossy();
-            text.to_str().map(ToOwned::to_owned).ok_or_else(|| {
-                Error::new(Kind::Usage, format!("the argument `{shown}` of a command is not UTF-8"))
-            })
+            text.to_str()
+                .map(ToOwned::to_owned)
+                .ok_or_else(|| Error::new(Kind::Usage, format!("the argument `{shown}` of a command is not UTF-8")))
         };
         let dir = std::path::absolute(dir).map_err(|error| io_error("find", dir, error))?;
         let absolute = |path: &Path| std::path::absolute(path).map_err(|error| io_error("find", path, error));

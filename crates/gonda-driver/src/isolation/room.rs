@@ -1,6 +1,7 @@
 //! Making a room, running commands in it, and taking it down.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Mode, paths, remove_all};
 use crate::process::{self, Command, Exit};
@@ -106,7 +107,8 @@ pub struct DiskPaths {
     pub build_prefix: PathBuf,
     /// The host prefix.
     pub prefix: PathBuf,
-    /// The work folder. Where modules are shared, its `gopath` shows only what the script changed.
+    /// The work folder. Where modules are shared, its `gopath` shows only what the script changed; if the script
+    /// removed that folder, a device file of the overlay's stands there.
     pub src_dir: PathBuf,
     /// HOME.
     pub home: PathBuf,
@@ -122,11 +124,11 @@ pub struct DiskPaths {
 #[derive(Debug)]
 pub struct Room {
     spec: RoomSpec,
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     mode: Mode,
     seen: SeenPaths,
     disk: DiskPaths,
     kept: bool,
+    fenced: AtomicBool,
 }
 
 impl Room {
@@ -144,7 +146,7 @@ impl Room {
             make(parent)?;
         }
         std::fs::create_dir(&spec.dir).map_err(|error| io_error("make", &spec.dir, error))?;
-        let room = Self { spec, mode, seen, disk, kept: false };
+        let room = Self { spec, mode, seen, disk, kept: false, fenced: AtomicBool::new(false) };
         let disk = &room.disk;
         for folder in [&disk.prefix, &disk.src_dir, &disk.home, &disk.tmp, &disk.recipe_dir, &disk.go_cache] {
             make(folder)?;
@@ -188,12 +190,7 @@ impl Room {
     ///
     /// # Errors
     /// As [`process::run`]; [`Kind::Machine`] when the namespaces can't be set up.
-    pub async fn run(
-        &self,
-        command: Command,
-        on_line: impl FnMut(&str) + Send,
-        log: Option<&Path>,
-    ) -> Result<Exit> {
+    pub async fn run(&self, command: Command, on_line: impl FnMut(&str) + Send, log: Option<&Path>) -> Result<Exit> {
         self.fence_modules()?;
         match self.mode {
             Mode::Plain => process::run(command, on_line, log).await,
@@ -217,7 +214,8 @@ impl Room {
 
     /// A `go.mod` beside the module cache makes it another module, which Go's patterns don't walk into.
     fn fence_modules(&self) -> Result<()> {
-        if self.spec.modules == Modules::None {
+        // Once: what a script removed stays removed for the room's next command.
+        if self.spec.modules == Modules::None || self.fenced.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
         let cache = self.disk.src_dir.join(paths::MODULE_CACHE);
@@ -358,9 +356,10 @@ fn refuse_repository(dir: &Path) -> Result<()> {
     let dir = std::path::absolute(dir).map_err(|error| io_error("find", dir, error))?;
     // The part that exists may be reached through links, and Go looks at the real one.
     let real = dir.ancestors().find_map(|folder| folder.canonicalize().ok());
-    let found = dir.ancestors().chain(real.iter().flat_map(|real| real.ancestors())).find(|folder| {
-        folder.join(".git").symlink_metadata().is_ok()
-    });
+    let found = dir
+        .ancestors()
+        .chain(real.iter().flat_map(|real| real.ancestors()))
+        .find(|folder| folder.join(".git").symlink_metadata().is_ok());
     match found {
         None => Ok(()),
         Some(repository) => Err(Error::new(

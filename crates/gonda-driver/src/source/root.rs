@@ -27,17 +27,23 @@ impl Root {
     /// Where `relative` lies, after making the folders above it. A link or file in place of one of them is an error.
     pub(super) fn place(&mut self, relative: &Path) -> Result<PathBuf> {
         if let Some(parent) = relative.parent() {
-            self.make_folder(parent)?;
+            self.make(parent, relative)?;
         }
         Ok(self.folder.join(relative))
     }
 
     /// Makes a folder and those above it; returns where it lies.
     pub(super) fn make_folder(&mut self, relative: &Path) -> Result<PathBuf> {
+        self.make(relative, relative)?;
+        Ok(self.folder.join(relative))
+    }
+
+    /// `whole` is what is to be written, for messages.
+    fn make(&mut self, relative: &Path, whole: &Path) -> Result<()> {
         let mut so_far = PathBuf::new();
         for component in relative.components() {
             let Component::Normal(name) = component else {
-                return Err(outside(relative));
+                return Err(outside(whole));
             };
             so_far.push(name);
             if self.known.contains(&so_far) {
@@ -51,7 +57,7 @@ impl Root {
                         Kind::Unavailable,
                         format!(
                             "`{}` would be written through `{}`, which is no folder",
-                            relative.display(),
+                            whole.display(),
                             so_far.display()
                         ),
                     ));
@@ -64,7 +70,7 @@ impl Root {
             }
             self.known.insert(so_far.clone());
         }
-        Ok(self.folder.join(relative))
+        Ok(())
     }
 
     /// Whether `relative` can be read without passing through a link.

@@ -229,3 +229,289 @@ fn paths_are_copied() {
     let own = world.outcome(&[path("..")]);
     assert_eq!(own, "Usage: the source path `HERE` contains the work folder `HERE/work`");
 }
+
+/// A server on loopback: raw answers by path, each path's last one again and again; 404 for the rest.
+struct Server {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn new(answers: &[(&str, Vec<Vec<u8>>)]) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&asked);
+        let mut answers: Vec<(String, Vec<Vec<u8>>)> =
+            answers.iter().map(|(path, answers)| ((*path).to_owned(), answers.clone())).collect();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = Vec::new();
+                let mut byte = [0];
+                while !request.ends_with(b"\r\n\r\n")
+                    && std::io::Read::read(&mut stream, &mut byte).is_ok_and(|n| n == 1)
+                {
+                    request.push(byte[0]);
+                }
+                let text = String::from_utf8_lossy(&request);
+                let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
+                seen.lock().unwrap().push(path.clone());
+                let answer = match answers.iter_mut().find(|(known, _)| *known == path) {
+                    Some((_, answers)) if answers.len() > 1 => answers.remove(0),
+                    Some((_, answers)) => answers[0].clone(),
+                    None => reply("404 Not Found", b""),
+                };
+                let _ = stream.write_all(&answer);
+            }
+        });
+        Self { url, asked }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    fn asked(&self) -> String {
+        std::mem::take(&mut *self.asked.lock().unwrap()).join(" ")
+    }
+}
+
+fn reply(status: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+#[test]
+fn transient_failures_are_tried_again() {
+    let good = tar_of(&[("p/x", "1")]);
+    let mut cut = reply("200 OK", &good);
+    cut.truncate(700);
+    let server = Server::new(&[("/x.tar", vec![reply("503 Busy", b""), cut, reply("200 OK", &good)])]);
+    let world = World::new(RecipeFormat::V0);
+    assert_eq!(world.outcome(&[url(&[&server.at("/x.tar")], &good)]), "x \"1\"\n");
+    assert_eq!(server.asked(), "/x.tar /x.tar /x.tar");
+    world.outcome(&[url(&[&server.at("/x.tar")], &good)]);
+    assert_eq!(server.asked(), "", "the cache has it");
+}
+
+#[test]
+fn a_transfer_that_always_breaks_is_an_error() {
+    let good = tar_of(&[("p/x", "1")]);
+    let mut cut = reply("200 OK", &good);
+    cut.truncate(600);
+    let server = Server::new(&[("/x.tar", vec![cut])]);
+    let world = World::new(RecipeFormat::V0);
+    let text = world.outcome(&[url(&[&server.at("/x.tar")], &good)]);
+    assert!(text.starts_with("Unavailable: the source `x.tar` could not be fetched"), "{text}");
+    assert!(text.contains("the transfer broke after"), "{text}");
+    assert_eq!(server.asked(), "/x.tar /x.tar /x.tar");
+    let parts = std::fs::read_dir(world.path("cache/sources")).unwrap();
+    let left: Vec<_> = parts.flatten().filter(|entry| entry.file_type().unwrap().is_file()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn urls_are_tried_in_order() {
+    let good = tar_of(&[("p/x", "1")]);
+    let server = Server::new(&[("/b.tar", vec![reply("200 OK", b"other")]), ("/c.tar", vec![reply("200 OK", &good)])]);
+    let world = World::new(RecipeFormat::V0);
+    let urls = [server.at("/a.tar"), server.at("/b.tar"), server.at("/c.tar")];
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    assert_eq!(world.outcome(&[url(&urls, &good)]), "x \"1\"\n");
+    assert_eq!(server.asked(), "/a.tar /b.tar /b.tar /c.tar");
+}
+
+#[test]
+fn a_wrong_hash_names_expected_got_and_url() {
+    let server = Server::new(&[("/x.tar", vec![reply("200 OK", b"<!DOCTYPE html><title>gone</title>")])]);
+    let world = World::new(RecipeFormat::V0);
+    let source = url(&[&server.at("/x.tar")], b"right");
+    let error = world.fetch(std::slice::from_ref(&source)).unwrap_err();
+    let got = digest::sha256_of(b"<!DOCTYPE html><title>gone</title>");
+    let expected = digest::sha256_of(b"right");
+    let url = server.at("/x.tar");
+    assert_eq!(
+        error.message,
+        format!("the file that came from `{url}` has sha256 `{got}`, but the recipe says `{expected}`")
+    );
+    assert_eq!(error.help.unwrap(), "what came is a web page: the url is not that of a file any more");
+    assert_eq!(error.kind, Kind::Unavailable);
+}
+
+#[test]
+fn other_digests_hold_too() {
+    let bytes = b"content".as_slice();
+    let world = World::new(RecipeFormat::V0);
+    world.write("recipe/x.txt", bytes);
+    let check = |md5: Option<&str>, sha1: Option<&str>, expected: &str| {
+        let mut source = url(&["x.txt"], bytes);
+        if let SourceKind::Url { sha256, md5: m, sha1: s, .. } = &mut source.kind {
+            (*sha256, *m, *s) = (None, md5.map(str::to_owned), sha1.map(str::to_owned));
+        }
+        let text = world.outcome(&[source]);
+        assert!(text.starts_with(expected), "{text}");
+    };
+    let fine = "x.txt \"content\"\n";
+    check(Some("9A0364B9E99BB480DD25E1F0284C8555"), None, fine);
+    check(None, Some("040f06fd774092478d450774f5ba30c5da78acc8"), fine);
+    assert!(world.warnings().is_empty());
+    check(None, None, fine);
+    assert_eq!(world.warnings(), ["the recipe gives no digest for `x.txt`: whatever comes is taken"]);
+    check(Some(&"0".repeat(32)), None, "Unavailable: the file that came from `HERE/recipe/x.txt` has md5 `9a0364b9");
+    check(Some("xyz"), None, "Usage: `xyz` is no md5 digest");
+}
+
+#[test]
+fn a_damaged_cache_entry_is_fetched_again() {
+    let good = tar_of(&[("p/x", "1")]);
+    let world = World::new(RecipeFormat::V0);
+    world.write("recipe/x.tar", &good);
+    let source = url(&["x.tar"], &good);
+    world.fetch(std::slice::from_ref(&source)).unwrap();
+    let entry = format!("cache/sources/{}", digest::sha256_of(&good));
+    world.write(&entry, &good[..100]);
+    world.fetch(std::slice::from_ref(&source)).unwrap();
+    assert_eq!(std::fs::read(world.path(&entry)).unwrap(), good);
+    world.write(&entry, &good[..100]);
+    std::fs::remove_file(world.path("recipe/x.tar")).unwrap();
+    let text = world.outcome(&[source]);
+    assert!(text.starts_with("Unavailable: the source `x.tar` could not be fetched\ncause: asked:"), "{text}");
+}
+
+#[test]
+fn mirrors_are_asked_first() {
+    let good = tar_of(&[("p/x", "1")]);
+    let sha256 = digest::sha256_of(&good);
+    let server = Server::new(&[("/m/x.tar", vec![reply("200 OK", &good)])]);
+    // By the file's name from an http mirror.
+    let mut world = World::new(RecipeFormat::V0);
+    world.settings.mirrors = vec![server.at("/m")];
+    assert_eq!(world.outcome(&[url(&["http://nowhere.invalid/x.tar"], &good)]), "x \"1\"\n");
+    assert_eq!(server.asked(), format!("/m/{sha256} /m/x.tar"));
+    // By the digest from a folder; a wrong file there is passed over.
+    let mut world = World::new(RecipeFormat::V0);
+    world.write("bad/x.tar", "bad");
+    world.write(&format!("good/{sha256}"), &good);
+    let mirrors = ["bad", "good"].map(|name| world.path(name).display().to_string());
+    world.settings.mirrors = mirrors.to_vec();
+    world.settings.offline = true;
+    assert_eq!(world.outcome(&[url(&["http://nowhere.invalid/x.tar"], &good)]), "x \"1\"\n");
+}
+
+#[test]
+fn offline_says_what_is_missing() {
+    let mut world = World::new(RecipeFormat::V0);
+    world.settings.offline = true;
+    let source = url(&["http://nowhere.invalid/x.tar"], b"");
+    let error = world.fetch(&[source]).unwrap_err();
+    assert_eq!(error.message, "the source `x.tar` is not in the cache, and gonda is offline");
+}
+
+#[test]
+fn two_at_once_share_one_download() {
+    let good = tar_of(&[("p/x", "1")]);
+    let server = Server::new(&[("/x.tar", vec![reply("200 OK", &good)])]);
+    let world = World::new(RecipeFormat::V0);
+    let source = [url(&[&server.at("/x.tar")], &good)];
+    let events = world.events();
+    world.run(async {
+        let (one, two) = tokio::join!(
+            fetch(&source, &world.settings, &events, "one"),
+            fetch(&source, &world.settings, &events, "two")
+        );
+        one.unwrap();
+        two.unwrap();
+    });
+    assert_eq!(server.asked(), "/x.tar");
+}
+
+#[test]
+fn what_v0_and_v1_do_differently() {
+    let archive = gzip(&tar_of(&[("p/x", "1")]));
+    let named = |mut source: Source, name: &str| {
+        if let SourceKind::Url { file_name, .. } = &mut source.kind {
+            *file_name = Some(name.into());
+        }
+        source
+    };
+    let check = |format, source: Source, expected: &str| {
+        let world = World::new(format);
+        world.write("recipe/x.tar.gz", &archive);
+        world.write("recipe/download", &archive);
+        let text = world.outcome(&[source]);
+        assert!(text.starts_with(expected), "{text}");
+    };
+    // A given name: its ending counts in v0, in v1 the file stays packed.
+    check(RecipeFormat::V0, named(url(&["download"], &archive), "x.tgz"), "x \"1\"\n");
+    check(RecipeFormat::V1, named(url(&["x.tar.gz"], &archive), "x.tar.gz"), "x.tar.gz \"");
+    check(RecipeFormat::V0, url(&["download"], &archive), "download \"");
+    // An archive as a path is unpacked in v1 alone.
+    check(RecipeFormat::V1, path("x.tar.gz"), "x \"1\"\n");
+    check(RecipeFormat::V0, path("x.tar.gz"), "x.tar.gz \"");
+    check(RecipeFormat::V0, in_folder(path("x.tar.gz"), "../x"), "Usage: the source folder `../x` lies outside");
+}
+
+#[test]
+fn two_sources_with_the_same_folder() {
+    let check = |format, expected: &str| {
+        let world = World::new(format);
+        let one = tar_of(&[("doc/a", "1"), ("top", "1")]);
+        let two = tar_of(&[("doc/b", "2"), ("top", "2")]);
+        world.write("recipe/1.tar", &one);
+        world.write("recipe/2.tar", &two);
+        assert_eq!(world.outcome(&[url(&["1.tar"], &one), url(&["2.tar"], &two)]), expected);
+    };
+    check(RecipeFormat::V0, "doc/a \"1\"\ndoc/doc/b \"2\"\ntop \"2\"\n");
+    check(RecipeFormat::V1, "doc/a \"1\"\ndoc/b \"2\"\ntop \"2\"\n");
+}
+
+#[test]
+fn a_source_does_not_write_through_the_link_of_another() {
+    let world = World::new(RecipeFormat::V0);
+    std::fs::create_dir(world.path("outside")).unwrap();
+    let mut builder = ::tar::Builder::new(Vec::new());
+    let mut header = ::tar::Header::new_gnu();
+    header.set_entry_type(::tar::EntryType::Symlink);
+    header.set_size(0);
+    builder.append_link(&mut header, "p/out", "../outside").unwrap();
+    let mut header = ::tar::Header::new_gnu();
+    header.set_size(0);
+    builder.append_data(&mut header, "p/x", &b""[..]).unwrap();
+    let link = builder.into_inner().unwrap();
+    let file = tar_of(&[("evil", "1")]);
+    world.write("recipe/1.tar", &link);
+    world.write("recipe/2.tar", &file);
+    world.write("recipe/evil", "");
+    for second in [url(&["2.tar"], &file), path("evil")] {
+        let text = world.outcome(&[url(&["1.tar"], &link), in_folder(second, "out/sub")]);
+        assert!(text.contains("would be written through `out`, which is no folder"), "{text}");
+        let _ = std::fs::remove_dir_all(world.path("work"));
+    }
+    assert_eq!(tree(&world.path("outside")), "");
+}
+
+#[test]
+fn filters_of_v1_paths() {
+    let check = |include: &[&str], exclude: &[&str], gitignore, expected: &str| {
+        let world = World::new(RecipeFormat::V1);
+        for file in ["src/a.go", "src/b.log", "src/sub/c.go", "src/sub/d.txt", "src/skip.me"] {
+            world.write(file, "");
+        }
+        world.write("src/.gitignore", "*.log\n");
+        world.write("src/.condapackageignore", "skip.me\n");
+        let mut source = path("../src");
+        if let SourceKind::Path { filter, use_gitignore, .. } = &mut source.kind {
+            filter.include = include.iter().map(ToString::to_string).collect();
+            filter.exclude = exclude.iter().map(ToString::to_string).collect();
+            *use_gitignore = gitignore;
+        }
+        assert_eq!(world.outcome(&[source]).replace(" \"\"\n", " "), expected);
+    };
+    let hidden = ".condapackageignore \"skip.me\\n\"\n.gitignore \"*.log\\n\"\n";
+    check(&[], &[], false, &format!("{hidden}a.go b.log sub/c.go sub/d.txt "));
+    check(&[], &[], true, &format!("{hidden}a.go sub/c.go sub/d.txt "));
+    check(&["*.go"], &[], true, "a.go sub/c.go ");
+    check(&["sub"], &["*.txt"], true, "sub/c.go ");
+    check(&["sub/"], &[], true, "sub/c.go sub/d.txt ");
+}

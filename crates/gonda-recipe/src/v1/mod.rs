@@ -3,7 +3,7 @@
 //! The format's own crates (`rattler_build_recipe` and its neighbours) parse and evaluate; this module feeds them
 //! the text that the [`World`] gives, turns what they return into [`Output`]s and what they reject into
 //! [`RecipeError`](crate::RecipeError)s. What rattler-build does only once environments are solved (pins, run
-//! exports, the text of test scripts) is done here too, in [`dependencies`] and [`package_tests`].
+//! exports, the text of test scripts) is done here too, in `dependencies` and `package_tests`.
 //!
 //! Two things are not asked through the [`World`], for the crates don't allow it: `env.get`/`env.exists` read the
 //! process's environment, and `load_from_file` and `git.*` are refused as experimental.

@@ -103,7 +103,7 @@ fn override_values(config: &mut VariantConfig, text: &str) -> Result<(), RecipeE
             serde_yaml::Value::Null => continue,
             value => vec![value],
         };
-        let values = values.iter().map(|value| variable(value)).collect::<Option<Vec<_>>>();
+        let values = values.iter().map(variable).collect::<Option<Vec<_>>>();
         let values = values.ok_or_else(|| place.error(format!("the values of `{key}` are no plain values"), help()))?;
         config.insert(key, values);
     }
@@ -136,9 +136,12 @@ pub(super) fn environment_keys(target_platform: Subdir, build_platform: Subdir) 
         names.extend(["OSX_ARCH", "MACOSX_DEPLOYMENT_TARGET"]);
     }
     if target_platform.is_linux() {
-        names.extend(["CFLAGS", "CXXFLAGS", "LDFLAGS", "QEMU_LD_PREFIX", "QEMU_UNAME", "DEJAGNU", "DISPLAY"]);
-        names.push("LD_RUN_PATH");
+        names.extend(["QEMU_LD_PREFIX", "QEMU_UNAME", "DEJAGNU", "DISPLAY", "LD_RUN_PATH"]);
     }
-    names.push(if build_platform.is_windows() { "USERPROFILE" } else { "HOME" });
+    if build_platform.is_windows() {
+        names.push("USERPROFILE");
+    } else {
+        names.extend(["HOME", "USER", "SHELL", "EDITOR", "TERM"]);
+    }
     names.into_iter().map(str::to_owned).collect()
 }

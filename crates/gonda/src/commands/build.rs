@@ -67,7 +67,7 @@ fn flags(args: &BuildArgs) -> Layer {
 fn code(reports: &[JobReport]) -> u8 {
     let codes = reports.iter().map(|report| match &report.status {
         Status::Failed(error) => error.kind.exit_code(),
-        Status::Built { tests, .. } if tests.failed() => Kind::Build.exit_code(),
+        Status::Built { tests, .. } if tests.is_failure() => Kind::Build.exit_code(),
         _ => 0,
     });
     codes.max().unwrap_or(0)
@@ -101,7 +101,7 @@ fn row(report: &JobReport) -> Vec<String> {
             if let Some(name) = artifact.path.file_name() {
                 package = name.to_string_lossy().into_owned();
             }
-            let status = if tests.failed() { "test failed" } else { "built" };
+            let status = if tests.is_failure() { "test failed" } else { "built" };
             (status, size(artifact.size), tests.to_string())
         }
         Status::Skipped => ("skipped by the recipe", String::new(), String::new()),
