@@ -170,8 +170,7 @@ pub fn go_env_value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
         .map(str::trim)
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once('='))
-        .filter(|(name, _)| *name == key)
-        .next_back()
+        .rfind(|(name, _)| *name == key)
         .map(|(_, value)| value)
 }
 

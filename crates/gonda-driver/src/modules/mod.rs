@@ -1,0 +1,67 @@
+//! Go modules: one store, a module proxy over it, and the sets of modules that jobs see.
+//!
+//! The *store*, `<cache>/gomod`, is a proxy tree as `GOMODCACHE/cache/download` is one, so it can be read with
+//! `GOPROXY=file://…` too. No job ever sees it or learns its path: a job talks to a [`Proxy`] on loopback, which serves the
+//! store and fills what is missing from the user's GOPROXY, verified.
+//!
+//! A *module set*, `<cache>/modsets/<key>`, is a module cache with the modules of one build, extracted: the lower layer of
+//! a job's own `$SRC_DIR/gopath/pkg/mod`. Its files are hard links shared with other sets, so **a set must never be
+//! writable for a script**: it may only be mounted as an overlay's lower layer, never copied by link into a job's folder.
+//!
+//! Everything here is made aside and renamed, safe to delete, and safe for parallel processes.
+
+mod archive;
+mod find;
+mod record;
+mod request;
+mod server;
+mod set;
+mod store;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use find::{Found, MainModules, Vendoring, find_main_modules};
+pub use record::{ProxyRecord, ServedModule};
+pub use server::{Proxy, serve};
+pub use set::{GoRunner, ModuleSet, SetModule, SetSettings, module_set};
+pub use store::{ModuleStore, ProxySettings};
+
+use crate::Result;
+
+/// Where the file that fences a job's module cache stands, below the work folder: with it, `gopath/pkg` is a module of its
+/// own, and `./...`, `go mod tidy` and `go mod vendor` don't walk into it. (Directly in GOPATH, Go refuses it.)
+pub const MODULE_CACHE_MARKER: &str = "gopath/pkg/go.mod";
+/// What stands in [`MODULE_CACHE_MARKER`].
+pub const MODULE_CACHE_MARKER_TEXT: &str = "module gonda.invalid/modcache\n";
+
+/// The value of GOPROXY that a toolchain comes with: `$GOROOT/go.env`. `None` where it has none.
+#[must_use]
+pub fn upstream_default(goroot: &Path) -> Option<String> {
+    go_env(goroot, "GOPROXY")
+}
+
+/// The value of GOSUMDB that a toolchain comes with: `$GOROOT/go.env`. `None` where it has none.
+#[must_use]
+pub fn sumdb_default(goroot: &Path) -> Option<String> {
+    go_env(goroot, "GOSUMDB")
+}
+
+fn go_env(goroot: &Path, key: &str) -> Option<String> {
+    let text = std::fs::read_to_string(goroot.join("go.env")).ok()?;
+    gonda_gomod::go_env_value(&text, key).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+/// The match specs that the `go` lines below a work folder set for the solve of the build environment: none, or one such
+/// as `go >=1.22.1`. They are constraints: a build that needs no Go is not given one. A go.mod that can't be read sets
+/// none; Go itself will say what is wrong with it.
+///
+/// # Errors
+///
+/// When a folder can't be read.
+pub fn toolchain_floor(work: &Path) -> Result<Vec<String>> {
+    Ok(find_main_modules(work, work, &[])?.floor().required_spec("go").into_iter().collect())
+}

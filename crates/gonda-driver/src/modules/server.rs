@@ -1,0 +1,181 @@
+//! The module proxy on loopback: HTTP around a [`ModuleStore`].
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use futures::stream;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::record::ProxyRecord;
+use super::request::{Part, Request};
+use super::store::{Answer, ModuleStore, ProxySettings, lock};
+use super::upstream::Miss;
+use crate::{Error, Kind, Result};
+
+/// A module proxy that listens; it stops when dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    ends_in_direct: bool,
+    record: Arc<Mutex<ProxyRecord>>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// `http://127.0.0.1:PORT`, or what the given listener is bound to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The value of GOPROXY for a job. With `direct`, which only an open network makes sense of, Go goes on with a module's
+    /// own repository where the user's GOPROXY list would.
+    #[must_use]
+    pub fn goproxy(&self, direct: bool) -> String {
+        if direct && self.ends_in_direct { format!("{},direct", self.url()) } else { self.url() }
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn record(&self) -> ProxyRecord {
+        lock(&self.record).clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Opens a store and serves it; see [`ModuleStore::open`] and [`ModuleStore::serve`].
+///
+/// # Errors
+///
+/// As theirs.
+pub async fn serve(settings: ProxySettings, listener: Option<TcpListener>) -> Result<Proxy> {
+    ModuleStore::open(settings)?.serve(listener).await
+}
+
+impl ModuleStore {
+    /// Serves the store to one job, on a free port of 127.0.0.1 or on a listener that is already bound – in a network
+    /// namespace of its own, for example. Needs tokio's runtime, which answers in the background.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be bound, or the listener can't be used.
+    #[allow(clippy::unused_async, reason = "a runtime must be there")]
+    pub async fn serve(&self, listener: Option<TcpListener>) -> Result<Proxy> {
+        let failed = |error: io::Error| {
+            Error::new(Kind::Machine, "could not listen on loopback for gonda's module proxy").because(error)
+        };
+        let listener = match listener {
+            Some(listener) => listener,
+            None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?,
+        };
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let record = Arc::<Mutex<ProxyRecord>>::default();
+        let task = tokio::spawn(accept(listener, self.clone(), Arc::clone(&record)));
+        Ok(Proxy { address, ends_in_direct: self.ends_in_direct(), record, task })
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, store: ModuleStore, record: Arc<Mutex<ProxyRecord>>) {
+    // Dropped with this task, and all connections with it.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else {
+                    // Out of descriptors, most likely: that passes.
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    continue;
+                };
+                let (store, record) = (store.clone(), Arc::clone(&record));
+                connections.spawn(async move {
+                    let service = service_fn(move |request| {
+                        let (store, record) = (store.clone(), Arc::clone(&record));
+                        async move { Ok::<_, Infallible>(respond(&request, &store, &record).await) }
+                    });
+                    // A client that goes away is no concern of ours.
+                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+type Body = BoxBody<Bytes, io::Error>;
+
+async fn respond(
+    request: &hyper::Request<Incoming>,
+    store: &ModuleStore,
+    record: &Mutex<ProxyRecord>,
+) -> Response<Body> {
+    if request.method() != Method::GET {
+        return plain(StatusCode::METHOD_NOT_ALLOWED, "a module proxy is asked with GET");
+    }
+    let Some(wanted) = Request::parse(request.uri().path()) else {
+        return plain(StatusCode::NOT_FOUND, "not a request to a module proxy");
+    };
+    let kind = match &wanted {
+        Request::Latest(_) | Request::Query(..) | Request::File(_, Part::Info) => "application/json",
+        Request::File(_, Part::Zip) => "application/zip",
+        _ => "text/plain; charset=utf-8",
+    };
+    match store.answer(&wanted, record).await {
+        Ok(Answer::Bytes(bytes)) => with_type(Response::new(full(bytes)), kind),
+        Ok(Answer::File(file)) => match send_file(&file).await {
+            Ok(response) => with_type(response, kind),
+            Err(error) => {
+                plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("could not read the module store: {error}"))
+            }
+        },
+        // Go shows the text of these answers below its own message.
+        Err(Miss::NotFound(text)) => plain(StatusCode::NOT_FOUND, &text),
+        Err(Miss::Failed(text)) => plain(StatusCode::BAD_GATEWAY, &text),
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = with_type(Response::new(full(format!("{text}\n").into_bytes())), "text/plain; charset=utf-8");
+    *response.status_mut() = status;
+    response
+}
+
+fn with_type(mut response: Response<Body>, kind: &'static str) -> Response<Body> {
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn full(bytes: Vec<u8>) -> Body {
+    Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed()
+}
+
+async fn send_file(path: &std::path::Path) -> io::Result<Response<Body>> {
+    let file = tokio::fs::File::open(path).await?;
+    let length = file.metadata().await?.len();
+    let frames = stream::try_unfold(Box::pin(file), |mut file: Pin<Box<tokio::fs::File>>| async move {
+        let mut buffer = vec![0; 128 * 1024];
+        let length = file.read(&mut buffer).await?;
+        buffer.truncate(length);
+        Ok((length > 0).then(|| (Frame::data(Bytes::from(buffer)), file)))
+    });
+    let mut response = Response::new(BodyExt::boxed(StreamBody::new(frames)));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(response)
+}
