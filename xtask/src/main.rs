@@ -1,1 +1,57 @@
-fn main() {}
+//! The project's chores. `cargo xtask demo` and `cargo xtask test` need nothing but Rust and one of Go or Python's pip.
+//!
+//! What a chore sets up stands below `target/xtask/`; only set-up uses the network.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod demo;
+mod docs;
+mod hosts;
+mod project;
+mod setup;
+mod tests;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's chores")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Make a channel from a Go SDK, build the sample feedstocks, and show that the packages install and run
+    Demo(demo::Options),
+    /// Set up what tests need, then run all of them
+    Test(tests::Options),
+    /// Render the conformance set and compare
+    Conformance(tests::ConformanceOptions),
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::What),
+    /// Compile all of gonda for Windows and macOS
+    CheckHosts,
+    /// Build the documentation and check its links
+    Docs,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().chore {
+        Chore::Demo(options) => demo::run(&options),
+        Chore::Test(options) => tests::run(&options),
+        Chore::Conformance(options) => tests::conformance(&options),
+        Chore::Bench(what) => bench::run(&what),
+        Chore::CheckHosts => hosts::run(),
+        Chore::Docs => docs::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

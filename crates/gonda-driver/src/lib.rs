@@ -7,20 +7,26 @@
 
 mod error;
 mod event;
-mod host;
 
 pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
 
 pub mod bootstrap;
+pub mod build;
 pub mod channels;
 pub mod environment;
+pub mod host;
 pub mod index;
 pub mod info;
 pub mod isolation;
+pub mod locate;
 pub mod modules;
+pub mod planning;
 pub mod process;
 pub mod script;
+pub mod settings;
 pub mod source;
 pub mod stage;
+pub mod testbed;
 pub mod testing;
+mod workspace;

@@ -1,0 +1,4 @@
+#!/bin/bash
+set -euxo pipefail
+
+go build -v -o "${PREFIX}/bin/adlersum" .

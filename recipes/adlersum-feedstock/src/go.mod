@@ -1,0 +1,3 @@
+module gonda.invalid/samples/adlersum
+
+go 1.20

@@ -1,0 +1,3 @@
+module gonda.invalid/samples/epochal
+
+go 1.20

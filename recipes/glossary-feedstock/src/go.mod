@@ -1,0 +1,5 @@
+module gonda.invalid/samples/glossary
+
+go 1.20
+
+require gonda.invalid/modules/fold v1.1.0

@@ -1,0 +1,3 @@
+module gonda.invalid/samples/hexpair
+
+go 1.21

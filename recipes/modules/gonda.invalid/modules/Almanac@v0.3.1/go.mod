@@ -1,0 +1,3 @@
+module gonda.invalid/modules/Almanac
+
+go 1.20

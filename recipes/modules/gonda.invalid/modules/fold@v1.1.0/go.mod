@@ -1,0 +1,3 @@
+module gonda.invalid/modules/fold
+
+go 1.20

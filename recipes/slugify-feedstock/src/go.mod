@@ -1,0 +1,3 @@
+module gonda.invalid/samples/slugify
+
+go 1.21

@@ -1,0 +1,3 @@
+module gonda.invalid/samples/tally
+
+go 1.21

@@ -1,0 +1,103 @@
+//! The architecture as tests: who may depend on whom, and what each crate may not do.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// The whole workspace and its one-way arrows. A crate that isn't here fails the test.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("gonda", &["gonda-driver", "gonda-packager", "gonda-recipe"]),
+    ("gonda-driver", &["gonda-batch", "gonda-gomod", "gonda-packager", "gonda-recipe"]),
+    ("gonda-recipe", &[]),
+    ("gonda-packager", &[]),
+    ("gonda-batch", &[]),
+    ("gonda-gomod", &[]),
+    ("gonda-testkit", &[]),
+    ("xtask", &["gonda-testkit"]),
+];
+
+/// What the text of a crate's sources may not contain, and why.
+const ABSENCES: &[(&str, &[&str], &str)] = &[
+    ("gonda-recipe", &["std::process", "std::net", "reqwest", "tokio"], "rendering is pure"),
+    ("gonda-gomod", &["std::process", "std::net", "std::fs", "fs_err", "reqwest"], "it reads texts, not files"),
+    ("gonda-batch", &["std::process", "std::net", "std::fs", "fs_err"], "all it touches comes through `Host`"),
+    ("gonda-packager", &["std::process", "std::net", "reqwest", "SystemTime::now"], "bytes in, bytes out"),
+    ("gonda-driver", &["println!", "print!(", "std::process::exit"], "it tells, it doesn't print"),
+    ("gonda-recipe", &["println!", "print!("], "a library doesn't print"),
+    ("gonda-packager", &["println!", "print!("], "a library doesn't print"),
+];
+
+#[test]
+fn dependencies_point_one_way() {
+    let metadata = MetadataCommand::new().no_deps().other_options(["--offline".into()]).exec().unwrap();
+    let mut seen = BTreeSet::new();
+    for package in metadata.workspace_packages() {
+        let name = package.name.as_str();
+        let (_, allowed) = ARROWS
+            .iter()
+            .find(|(from, _)| *from == name)
+            .unwrap_or_else(|| panic!("crate `{name}` is not on the map; add it here and in ARCHITECTURE.md"));
+        seen.insert(name);
+        for dependency in &package.dependencies {
+            let is_own = dependency.path.is_some();
+            if !is_own || dependency.kind == DependencyKind::Development {
+                continue;
+            }
+            assert!(allowed.contains(&dependency.name.as_str()), "`{name}` may not depend on `{}`", dependency.name);
+        }
+    }
+    assert_eq!(seen, ARROWS.iter().map(|(name, _)| *name).collect::<BTreeSet<_>>(), "a crate of the map is gone");
+}
+
+#[test]
+fn only_the_driver_has_network_and_async() {
+    let metadata = MetadataCommand::new().no_deps().other_options(["--offline".into()]).exec().unwrap();
+    for package in metadata.workspace_packages() {
+        let name = package.name.as_str();
+        let may = ["gonda-driver", "gonda"].contains(&name);
+        for dependency in &package.dependencies {
+            let network = ["reqwest", "hyper", "tokio", "rattler_networking", "rattler_repodata_gateway", "rattler"]
+                .contains(&dependency.name.as_str());
+            assert!(
+                may || !network || dependency.kind == DependencyKind::Development,
+                "`{name}` may not use `{}`",
+                dependency.name
+            );
+        }
+    }
+}
+
+#[test]
+fn crates_stay_within_their_means() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = Vec::new();
+    for (name, words, why) in ABSENCES {
+        for path in super::support::walk(&root.join("crates").join(name).join("src")) {
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            // Unit tests stand at the end of a file and may do as they like.
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for (number, line) in code.lines().enumerate() {
+                let line = line.split("//").next().unwrap_or_default();
+                for word in *words {
+                    if line.contains(word) {
+                        found.push(format!("{}:{}: `{word}`, but {why}", path.display(), number + 1));
+                    }
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn architecture_names_every_crate() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    for (name, _) in ARROWS {
+        assert!(text.contains(&format!("`{name}`")), "ARCHITECTURE.md does not name `{name}`");
+    }
+}
