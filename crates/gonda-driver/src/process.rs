@@ -135,7 +135,7 @@ pub async fn run(command: Command, on_line: impl FnMut(&str) + Send, log: Option
     while let Ok(Some(chunk)) = tokio::time::timeout_at(deadline, chunks.recv()).await {
         lines.push(&chunk)?;
     }
-    Ok(lines.finish(status)?)
+    lines.finish(status)
 }
 
 type Started = (tokio::process::Child, std::io::PipeReader, Option<tokio::process::ChildStdin>);

@@ -352,13 +352,13 @@ mod unix {
         let hidden = world.folder.path().join("secret");
         write(&hidden, "x");
         let script = format!(
-            "test ! -e {}; test ! -e {}; ls /; id -u; test $(ls -d /proc/[0-9]* | wc -l) -lt 10
+            "test ! -e {}; test ! -e {}; ls /; id -u; id -un; test $(ls -d /proc/[0-9]* | wc -l) -lt 10
              ! touch /usr/x 2>/dev/null; ! touch /etc/x 2>/dev/null; ! umount /proc 2>/dev/null; hostname || uname -n",
             hidden.display(),
             room.disk().dir.display(),
         );
         let output = world.run(&room, &script);
-        assert!(output.contains("\n1000\n"), "{output}");
+        assert!(output.contains("\n1000\ngonda\n"), "{output}");
         assert!(output.ends_with("gonda\n"), "{output}");
     }
 

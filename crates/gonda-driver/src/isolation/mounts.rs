@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use indexmap::IndexMap;
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
@@ -37,6 +38,15 @@ const USER: u32 = 1000;
 const ASIDE: &str = "/.gonda";
 /// Further folders of the system that exist on some distributions and hold what `/usr` and `/etc` link to.
 const SYSTEM_FOLDERS: &[&str] = &["/nix", "/gnu", "/var/lib/ca-certificates"];
+/// What the script sees in place of the machine's lists of users and groups, so that `whoami` says the same everywhere.
+const ACCOUNTS: &[(&str, &str)] = &[
+    (
+        "passwd",
+        "root:x:0:0:root:/root:/bin/sh\ngonda:x:1000:1000:gonda:/opt/gonda/b/home:/bin/sh\n\
+         nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    ),
+    ("group", "root:x:0:\ngonda:x:1000:\nnogroup:x:65534:\n"),
+];
 /// The name of the machine, as the script sees it.
 const HOST_NAME: &str = "gonda";
 
@@ -121,6 +131,10 @@ pub(super) async fn run(
         let folder = setup.dir.join(folder);
         std::fs::create_dir_all(&folder).map_err(|error| io_error("make", &folder, error))?;
     }
+    for (name, text) in ACCOUNTS {
+        let file = setup.dir.join(name);
+        std::fs::write(&file, text).map_err(|error| io_error("write", &file, error))?;
+    }
     // What a former run in the same room said must not be taken for this one's word.
     let _ = std::fs::remove_file(&setup.report);
     let text = serde_json::to_vec(&setup).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
@@ -145,6 +159,8 @@ pub(super) async fn run(
         Some(Report::Failed(reason)) => Err(machine(reason)),
         // Ended from outside.
         None if exit.signal.is_some() => Ok(exit),
+        // It failed before it knew where to report.
+        None if exit.code == Some(i32::from(Kind::Machine.exit_code())) => Err(machine(exit.last_lines.join("; "))),
         None => {
             let said = exit.last_lines.join("; ");
             Err(machine(format!("the process that isolates scripts ended with {}: {said}", exit.describe())))
@@ -184,7 +200,11 @@ fn outside() -> Step<u8> {
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
-    step("making a user namespace", unshare(flags))?;
+    unshare(flags).map_err(|error| match error {
+        // So says `user_namespaces(7)` of the limit `user.max_user_namespaces`, which some systems set to 0.
+        Errno::ENOSPC | Errno::EUSERS => "user namespaces are switched off (`user.max_user_namespaces`)".to_owned(),
+        error => format!("making a user namespace failed: {error}"),
+    })?;
     map_user(0, user, group)?;
     let mut init = std::process::Command::new(SELF);
     // Ended with this process, for its standard input may outlive it for a moment.
@@ -241,7 +261,7 @@ fn inside() -> Step<u8> {
                 return Ok(128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or(127)));
             }
             // An orphan, reaped, or an interruption.
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(format!("waiting failed: {error}")),
         }
     }
@@ -274,6 +294,12 @@ fn make_room(setup: &Setup) -> Step<()> {
     }
     if let Some(folder) = resolver_folder() {
         bind(&folder, &in_root(&folder), false)?;
+    }
+    for (name, _) in ACCOUNTS {
+        let file = in_root(&Path::new("/etc").join(name));
+        if file.is_file() {
+            bind(&setup.dir.join(name), &file, false)?;
+        }
     }
     bind(Path::new("/dev"), &in_root(Path::new("/dev")), true)?;
     for name in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map(Path::new) {
@@ -363,7 +389,9 @@ fn bind(from: &Path, to: &Path, writable: bool) -> Step<()> {
         if let Some(parent) = to.parent() {
             make_folder(parent)?;
         }
-        step(what(), File::create(to))?;
+        if !to.exists() {
+            step(what(), File::create(to))?;
+        }
     }
     step(what(), mount(Some(from), to, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE))?;
     if writable {

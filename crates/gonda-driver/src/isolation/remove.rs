@@ -5,26 +5,35 @@ use std::path::Path;
 
 use crate::host;
 
+/// How often a folder that fills up while it is emptied is tried again.
+const WAITS: usize = 30;
+/// How often permissions are changed before giving up.
+const OPENINGS: usize = 3;
+
 /// Removes a folder with all that is in it, whatever permissions its files and folders have. Links are not followed.
 /// A folder that isn't there is fine.
 ///
 /// # Errors
 /// When something can't be removed even so.
 pub fn remove_all(folder: &Path) -> std::io::Result<()> {
-    let mut tries = 0;
+    let (mut waited, mut opened) = (0, 0);
     loop {
         match std::fs::remove_dir_all(folder) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound && folder.symlink_metadata().is_err() => return Ok(()),
-            Err(error) if tries == 20 => return Err(error),
             // A process that is just being ended may still write.
-            Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) => {
+            Err(error)
+                if waited < WAITS && matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) =>
+            {
+                waited += 1;
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
-            Err(error) if tries > 1 => return Err(error),
-            Err(_) => make_removable(folder),
+            Err(error) if opened == OPENINGS => return Err(error),
+            Err(_) => {
+                opened += 1;
+                make_removable(folder);
+            }
         }
-        tries += 1;
     }
 }
 

@@ -60,7 +60,8 @@ pub enum Modules {
     Empty,
     /// This build's modules: a folder that holds `gopath/pkg/mod/…`. It is laid under the whole work folder, so that
     /// the script can even remove its GOPATH, which it couldn't if that were a mount point. Only where
-    /// [`Mode::shares_modules`].
+    /// [`Mode::shares_modules`]. Its folders should be writable by their owner, as with `-modcacherw`, so that `rm -rf`
+    /// does what it does there.
     Shared(PathBuf),
 }
 
@@ -302,13 +303,25 @@ fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
     let build_prefix = match &spec.build_env {
         BuildEnv::Own if spec.merged => prefix.clone(),
         BuildEnv::Own => dir.join(paths::BUILD_ENV),
+        BuildEnv::Shared(_) if spec.merged => {
+            return Err(Error::new(Kind::Bug, "an environment that is build and host environment can't be shared"));
+        }
         BuildEnv::Shared(shared) if fixed => shared.clone(),
         BuildEnv::Shared(_) => {
             return Err(Error::new(Kind::Bug, "a shared build environment needs namespaces"));
         }
     };
-    if matches!(spec.modules, Modules::Shared(_)) && !mode.shares_modules() {
-        return Err(Error::new(Kind::Bug, "shared modules need an overlay on disk"));
+    if let Modules::Shared(shared) = &spec.modules {
+        if !mode.shares_modules() {
+            return Err(Error::new(Kind::Bug, "shared modules need an overlay on disk"));
+        }
+        if !shared.join(paths::MODULE_CACHE).is_dir() {
+            let shown = shared.display();
+            return Err(Error::new(
+                Kind::Bug,
+                format!("`{shown}` is no set of modules: it has no `{}`", paths::MODULE_CACHE),
+            ));
+        }
     }
     let disk = DiskPaths {
         build_prefix,

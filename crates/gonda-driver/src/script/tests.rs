@@ -61,12 +61,12 @@ impl Case {
 
     /// The whole environment, a line each.
     fn environment(&self) -> String {
-        let environment = self.with(|job| environment(job)).unwrap();
+        let environment = self.with(environment).unwrap();
         environment.variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
     }
 
     fn check_value(&self, name: &str, expected: Option<&str>) {
-        let environment = self.with(|job| environment(job)).unwrap();
+        let environment = self.with(environment).unwrap();
         assert_eq!(environment.variables.get(name).map(String::as_str), expected, "{name}");
     }
 
@@ -76,7 +76,7 @@ impl Case {
 
     /// The generated file of this name, of the only script.
     fn generated(&self, name: &str) -> String {
-        let prepared = self.with(|job| prepare(job)).unwrap();
+        let prepared = self.with(prepare).unwrap();
         assert_eq!(prepared.len(), 1);
         let file = prepared[0].files.iter().find(|(file, _)| file == name);
         file.map(|(_, text)| text.clone()).unwrap_or_else(|| panic!("no `{name}`"))
@@ -102,6 +102,7 @@ GOAMD64=v1
 GOARM64=v8.0
 GOPPC64=power8
 LANG=C.UTF-8
+TZ=UTC
 CPU_COUNT=2
 SOURCE_DATE_EPOCH=315532800
 HOME=/b/home
@@ -202,7 +203,7 @@ fn script_env_and_what_is_passed_on() {
     case.check_value("CFLAGS", None);
     case.check_value("SECRET", None);
     case.check_value("LANG", Some("C.UTF-8"));
-    let notes = case.with(|job| environment(job)).unwrap().notes;
+    let notes = case.with(environment).unwrap().notes;
     assert_eq!(
         notes,
         [
@@ -261,7 +262,7 @@ fn v0_scripts() {
     let inline = case(output(RecipeFormat::V0, vec![lines(&["echo a", "echo b"])]));
     let main = "if [ -z ${CONDA_BUILD+x} ]; then\n    source /b/work/build_env_setup.sh\nfi\necho a\necho b\n";
     assert_eq!(inline.generated("conda_build.sh"), main);
-    let prepared = inline.with(|job| prepare(job)).unwrap();
+    let prepared = inline.with(prepare).unwrap();
     assert_eq!(prepared[0].args, ["-o", "errexit", "/b/work/conda_build.sh"]);
     assert_eq!(
         prepared[0].env.keys().collect::<Vec<_>>(),
@@ -270,16 +271,16 @@ fn v0_scripts() {
     );
     // Both is an error, as in conda-build.
     inline.file("build.sh", "true\n");
-    let error = inline.with(|job| prepare(job)).unwrap_err();
+    let error = inline.with(prepare).unwrap_err();
     assert_eq!(error.to_string(), "the recipe has a `build.sh` and a `build/script` in `meta.yaml`");
 
     let file = case(output(RecipeFormat::V0, vec![script(ScriptContent::Default)]));
-    assert!(file.with(|job| prepare(job)).unwrap().is_empty(), "no script, nothing to run");
+    assert!(file.with(prepare).unwrap().is_empty(), "no script, nothing to run");
     file.file("build.sh", "#!/bin/bash\r\nset -ex\r\ngo build");
     assert!(file.generated("conda_build.sh").ends_with("fi\n#!/bin/bash\nset -ex\ngo build\n"));
 
     let mut python = case(output(RecipeFormat::V0, vec![script(ScriptContent::File("a/make it.py".into()))]));
-    let error = python.with(|job| prepare(job)).unwrap_err();
+    let error = python.with(prepare).unwrap_err();
     assert!(error.to_string().starts_with("script `a/make it.py` is not in the recipe folder"), "{error}");
     std::fs::create_dir(python.recipe.path().join("a")).unwrap();
     python.file("a/make it.py", "print(1)\n");
@@ -396,16 +397,16 @@ echo x y
     assert_eq!(case.generated("conda_build_script.nu"), "echo /b/host\n\necho x y");
 
     case.output.build.scripts = vec![script(ScriptContent::File("make".into()))];
-    let error = case.with(|job| prepare(job)).unwrap_err();
+    let error = case.with(prepare).unwrap_err();
     assert!(error.to_string().starts_with("script `make` is not in the recipe folder"), "{error}");
     case.file("make.sh", "echo ${{ PREFIX }}\n");
     assert!(case.generated("conda_build.sh").ends_with("(\necho ${{ PREFIX }}\n)\n"), "files are not rendered");
 
     case.output.build.scripts = vec![script(ScriptContent::Default)];
-    assert!(case.with(|job| prepare(job)).unwrap().is_empty());
+    assert!(case.with(prepare).unwrap().is_empty());
     case.output.build.scripts[0].interpreter = Some("nosuch".to_owned());
     case.file("build.sh", "true\n");
-    assert!(case.with(|job| prepare(job)).is_err());
+    assert!(case.with(prepare).is_err());
 }
 
 #[test]
@@ -422,7 +423,7 @@ fn secrets_are_not_written_down() {
     let mut case = case(output(RecipeFormat::V1, vec![lines(&["true"])]));
     case.output.build.scripts[0].secrets = vec!["TOKEN".to_owned(), "NONE".to_owned()];
     case.settings.caller.insert("TOKEN".to_owned(), "s3cret".to_owned());
-    let prepared = case.with(|job| prepare(job)).unwrap().remove(0);
+    let prepared = case.with(prepare).unwrap().remove(0);
     assert!(prepared.files.iter().all(|(_, text)| !text.contains("s3cret")));
     assert_eq!(prepared.env["TOKEN"], "s3cret");
     let command = prepared.command(&paths());

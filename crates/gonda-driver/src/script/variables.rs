@@ -203,6 +203,7 @@ pub(super) fn rattler_build(job: &Job<'_>) -> Environment {
 fn common(block: &mut Block<'_>) {
     let (paths, settings) = (block.job.paths, block.job.settings);
     block.set("LANG", "C.UTF-8");
+    block.set("TZ", "UTC");
     block.set("CPU_COUNT", settings.cpu_count.to_string());
     block.set("SOURCE_DATE_EPOCH", settings.source_date_epoch.to_string());
     block.path("HOME", &paths.home);
