@@ -83,7 +83,13 @@ pub(crate) type Visit<'a> = dyn FnMut(Part, &TarMember, &mut dyn Read) -> Result
 /// # Errors
 /// What can't be read to its end, and what `visit` returns. What can be read but is not as it should be, is a problem
 /// in the result.
-pub(crate) fn walk(path: &Path, file: &File, parts: &[Part], limits: &Limits, visit: &mut Visit<'_>) -> Result<Container> {
+pub(crate) fn walk(
+    path: &Path,
+    file: &File,
+    parts: &[Part],
+    limits: &Limits,
+    visit: &mut Visit<'_>,
+) -> Result<Container> {
     let mut magic = [0; 4];
     let n = read_up_to(&mut Cursor::new(file), &mut magic).map_err(|error| Error::io("read", path, error))?;
     if magic[..n].starts_with(b"PK\x03\x04") {

@@ -170,7 +170,8 @@ impl Binary {
             Ok(FileKind::MachO64) => parse_macho::<macho::MachHeader64<object::Endianness>>(data),
             Ok(FileKind::MachOFat32) => {
                 // Java classes begin with the same bytes; their version stands where the count of parts would.
-                if data.get(4..8).is_some_and(|count| u32::from_be_bytes([count[0], count[1], count[2], count[3]]) > 30) {
+                if data.get(4..8).is_some_and(|count| u32::from_be_bytes([count[0], count[1], count[2], count[3]]) > 30)
+                {
                     return None;
                 }
                 MachOFatFile32::parse(data).and_then(|fat| parse_fat(data, fat.arches()))
@@ -483,10 +484,8 @@ fn parse_macho<Mach: MachHeader<Endian = object::Endianness>>(data: &[u8]) -> Pa
                 }
                 macho::LC_CODE_SIGNATURE => {
                     let place: &macho::LinkeditDataCommand<_> = command.data()?;
-                    binary.signature = Some(signature(place, endian, data).unwrap_or(Signature {
-                        adhoc: false,
-                        intact: Some(false),
-                    }));
+                    binary.signature =
+                        Some(signature(place, endian, data).unwrap_or(Signature { adhoc: false, intact: Some(false) }));
                 }
                 _ => {}
             }

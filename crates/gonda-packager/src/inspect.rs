@@ -115,8 +115,11 @@ pub fn inspect_with(path: &Path, limits: &Limits, look: &mut dyn FnMut(&str, &[u
     })?;
     let json = |name: &str| contents.texts.get(name).and_then(|text| serde_json::from_slice::<Value>(text).ok());
     let mut prefixes: BTreeMap<String, Value> = BTreeMap::new();
-    for entry in json("info/paths.json").as_ref().and_then(|paths| paths.get("paths")?.as_array()).into_iter().flatten() {
-        if let (Some(path), Some(placeholder)) = (entry.get("_path").and_then(Value::as_str), entry.get("prefix_placeholder")) {
+    for entry in json("info/paths.json").as_ref().and_then(|paths| paths.get("paths")?.as_array()).into_iter().flatten()
+    {
+        if let (Some(path), Some(placeholder)) =
+            (entry.get("_path").and_then(Value::as_str), entry.get("prefix_placeholder"))
+        {
             let mode = entry.get("file_mode").cloned().unwrap_or_else(|| "text".into());
             prefixes.insert(path.to_owned(), serde_json::json!({ "placeholder": placeholder, "mode": mode }));
         }

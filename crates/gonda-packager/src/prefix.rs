@@ -278,7 +278,10 @@ pub(crate) fn check_declared(detection: &Detection<'_>, recorded: &BTreeSet<&str
     let missing: Vec<String> = lists
         .iter()
         .flat_map(|(list, files)| {
-            files.iter().filter(|file| !recorded.contains(file.as_str())).map(move |file| format!("`{file}` of `{list}`"))
+            files
+                .iter()
+                .filter(|file| !recorded.contains(file.as_str()))
+                .map(move |file| format!("`{file}` of `{list}`"))
         })
         .collect();
     if missing.is_empty() {
@@ -322,7 +325,7 @@ mod tests {
 
     #[test]
     fn declared_files_restrict_what_is_recorded() {
-        let text = format!("{PREFIX}");
+        let text = PREFIX.to_owned();
         let binary = format!("{PREFIX}\0");
         assert_eq!(check("a", &text, |d| d.only_text = vec!["b".into()]), "");
         assert_eq!(check("a", &binary, |d| d.only_text = vec!["a".into()]), format!("text {PREFIX}"));

@@ -59,7 +59,9 @@ pub struct Scanned {
 #[must_use]
 pub fn is_excluded(path: &str) -> bool {
     let trash = path.rsplit_once(".conda_trash").is_some_and(|(_, rest)| {
-        rest.split('_').enumerate().all(|(i, part)| part.is_empty() == (i == 0) && part.bytes().all(|b| b.is_ascii_digit()))
+        rest.split('_')
+            .enumerate()
+            .all(|(i, part)| part.is_empty() == (i == 0) && part.bytes().all(|b| b.is_ascii_digit()))
     });
     path.starts_with("conda-meta")
         || path.ends_with(".la")
@@ -213,10 +215,11 @@ fn is_absolute(target: &str) -> bool {
 impl Roots<'_> {
     /// Text of the link as it is packed: relative, if it leads into the prefix.
     fn relative_target(&self, path: &str, target: &str) -> String {
-        let inside = [Some(self.seen), self.prefix.to_str(), self.real.to_str()].into_iter().flatten().find_map(|root| {
-            let rest = target.strip_prefix(root.trim_end_matches('/'))?;
-            (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/'))
-        });
+        let inside =
+            [Some(self.seen), self.prefix.to_str(), self.real.to_str()].into_iter().flatten().find_map(|root| {
+                let rest = target.strip_prefix(root.trim_end_matches('/'))?;
+                (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/'))
+            });
         let Some(inside) = inside else { return target.to_owned() };
         let from: Vec<&str> = path.split('/').collect();
         let from = &from[..from.len() - 1];

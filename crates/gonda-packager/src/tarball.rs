@@ -77,7 +77,8 @@ impl<R: Read> TarReader<R> {
                             "path" => long_path = Some(value),
                             "linkpath" => long_link = Some(value),
                             "size" => {
-                                let size = value.parse::<u64>().map_err(|_| invalid("a pax header has no valid size"))?;
+                                let size =
+                                    value.parse::<u64>().map_err(|_| invalid("a pax header has no valid size"))?;
                                 long_size = Some(size);
                             }
                             _ => {}

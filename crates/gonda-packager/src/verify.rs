@@ -268,8 +268,12 @@ impl Contents {
     }
 
     fn check_paths(&self, problems: &mut Vec<Problem>) {
-        let payload: BTreeMap<&str, &Packed> =
-            self.members.iter().filter(|member| member.is_payload()).map(|member| (member.path.as_str(), member)).collect();
+        let payload: BTreeMap<&str, &Packed> = self
+            .members
+            .iter()
+            .filter(|member| member.is_payload())
+            .map(|member| (member.path.as_str(), member))
+            .collect();
         let place = "info/paths.json".to_owned();
         let files: Option<BTreeSet<&str>> = self
             .texts

@@ -152,7 +152,8 @@ impl Growing {
     fn create(path: PathBuf) -> Result<Self> {
         let failed = |error| Error::io("write", &path, error);
         loop {
-            let file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+            let file =
+                File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
             match file.lock() {
                 Ok(()) => {}
                 // File systems without locks: then nobody waits.
@@ -304,7 +305,12 @@ fn header(kind: EntryType, size: u64, mode: u32, timestamp: i64) -> Header {
     header
 }
 
-fn append_entry<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry, timestamp: i64, archive: &Path) -> Result<Expected> {
+fn append_entry<W: Write>(
+    tar: &mut tar::Builder<W>,
+    entry: &Entry,
+    timestamp: i64,
+    archive: &Path,
+) -> Result<Expected> {
     match &entry.kind {
         Kind::Symlink { target, .. } => {
             let mut header = header(EntryType::Symlink, 0, 0o777, timestamp);
@@ -329,7 +335,12 @@ fn append_entry<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry, timestamp: i
     }
 }
 
-fn append_info<W: Write>(tar: &mut tar::Builder<W>, file: &InfoFile, timestamp: i64, archive: &Path) -> Result<Expected> {
+fn append_info<W: Write>(
+    tar: &mut tar::Builder<W>,
+    file: &InfoFile,
+    timestamp: i64,
+    archive: &Path,
+) -> Result<Expected> {
     let path = format!("info/{}", file.path);
     let mut member = Member { part: Part::Info, path: &path, executable: file.executable, size: 0 };
     match &file.content {
@@ -375,9 +386,11 @@ fn append_file<W: Write>(
     let mut hashed = Hashed::new((&mut content).take(member.size));
     let appended = tar.append_data(&mut header, member.path, &mut hashed);
     let failed = hashed.failed;
-    appended.map_err(|error| {
-        if failed { Error::io("read", source, error) } else { Error::io("write", archive, error) }
-    })?;
+    appended.map_err(
+        |error| {
+            if failed { Error::io("read", source, error) } else { Error::io("write", archive, error) }
+        },
+    )?;
     let (size, sha256) = hashed.finish();
     let more = content.read(&mut [0]).map_err(|error| Error::io("read", source, error))?;
     if size != member.size || more > 0 {
@@ -392,7 +405,8 @@ fn append_file<W: Write>(
 /// Whether the archive holds exactly what went in.
 fn read_back(growing: &Growing, path: &Path, stem: &str, expected: &[Expected]) -> Result<()> {
     // Whatever was packed may come back: it is no stranger's.
-    let limits = Limits { members: u64::MAX, unpacked: u64::MAX, ratio: u64::MAX, ratio_from: u64::MAX, text: u64::MAX };
+    let limits =
+        Limits { members: u64::MAX, unpacked: u64::MAX, ratio: u64::MAX, ratio_from: u64::MAX, text: u64::MAX };
     let contents = Contents::read(&growing.path, &growing.file, &limits, &mut |_, _| Ok(()))?;
     let mut problems: Vec<Problem> = contents.problems(Some(stem));
     problems.retain(|problem| problem.severity == crate::error::Severity::Error);

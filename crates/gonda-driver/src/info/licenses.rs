@@ -86,8 +86,11 @@ fn located(facts: &Facts<'_>, path: &str) -> Option<PathBuf> {
 
 fn missing(facts: &Facts<'_>, field: &str, path: &str) -> Error {
     Error::new(
-        Kind::Usage,
-        format!("`about/{field}` of `{}`: `{path}` is neither in the source nor in the recipe folder", facts.output.name),
+        Kind::Verification,
+        format!(
+            "`about/{field}` of `{}`: `{path}` is neither in the source nor in the recipe folder",
+            facts.output.name
+        ),
     )
     .help("correct the path, or let the build script put the file there")
 }

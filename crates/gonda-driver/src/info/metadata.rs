@@ -201,7 +201,8 @@ fn about(facts: &Facts<'_>) -> Value {
 /// A channel as others may see it: a local one by its last folder's name, others without credentials and tokens.
 #[must_use]
 pub(super) fn public_channel(channel: &str) -> String {
-    let last = |path: &str| path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+    let last =
+        |path: &str| path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
     match url::Url::parse(channel) {
         Ok(url) if url.scheme() == "file" => last(url.path()),
         // `C:\channel` parses as a url with scheme `c`.
@@ -241,14 +242,14 @@ fn link(output: &Output) -> Option<Value> {
 pub(super) fn named_files(facts: &Facts<'_>, tree: &mut Tree) -> Result<()> {
     if let Some(readme) = facts.output.about.readme.as_ref().filter(|readme| !readme.is_empty()) {
         let file = files::one(readme.clone(), &facts.work_dir.join(readme)).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("`about/readme`: there is no file `{readme}` in the source"))
+            Error::new(Kind::Verification, format!("`about/readme`: there is no file `{readme}` in the source"))
                 .help("give its path below the source folder, or remove the entry")
         })?;
         tree.copy(readme.trim_start_matches("./"), &file);
     }
     if let Some(icon) = facts.output.sections.app.get("icon").and_then(Value::as_str) {
         let file = files::one("icon.png", &facts.recipe_dir.join(icon)).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("`app/icon`: there is no file `{icon}` in the recipe folder"))
+            Error::new(Kind::Verification, format!("`app/icon`: there is no file `{icon}` in the recipe folder"))
         })?;
         tree.copy("icon.png", &file);
     }

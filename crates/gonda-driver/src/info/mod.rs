@@ -9,7 +9,7 @@ mod licenses;
 mod metadata;
 mod recipe;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod testsuite;
 
 use std::collections::BTreeMap;

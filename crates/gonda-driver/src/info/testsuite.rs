@@ -59,11 +59,9 @@ fn source_files(facts: &Facts<'_>, test: &LegacyTest, tree: &mut Tree) -> Result
         let glob = Glob::new(pattern, Language::Glob)?;
         let mut matched = files::matching(&all, &glob).peekable();
         if matched.peek().is_none() {
-            let message = format!(
-                "`test/source_files` of `{}`: `{pattern}` matches nothing in the source",
-                facts.output.name
-            );
-            return Err(Error::new(Kind::Usage, message).help("correct the glob, or remove it"));
+            let message =
+                format!("`test/source_files` of `{}`: `{pattern}` matches nothing in the source", facts.output.name);
+            return Err(Error::new(Kind::Verification, message).help("correct the glob, or remove it"));
         }
         for file in matched.filter(|file| !file.path.ends_with(".pyc") && !file.path.ends_with(".pyo")) {
             tree.copy(format!("test/{}", file.path), file);
@@ -230,7 +228,7 @@ fn selected(facts: &Facts<'_>, all: &[Found], files: &FileMatch, folder: &str) -
     let matcher = Matcher::new(files, Language::V1)?;
     if let Some(glob) = matcher.idle(all.iter().map(|file| file.path.as_str())).first() {
         let message = format!("`files` of a test of `{}`: `{glob}` matches nothing in the {folder}", facts.output.name);
-        return Err(Error::new(Kind::Usage, message).help("correct the glob, or remove it"));
+        return Err(Error::new(Kind::Verification, message).help("correct the glob, or remove it"));
     }
     Ok(all.iter().filter(|file| matcher.matches(&file.path)).cloned().collect())
 }

@@ -67,9 +67,8 @@ impl Glob {
     /// # Errors
     /// A glob that is no glob of this language.
     pub fn new(text: &str, language: Language) -> Result<Self> {
-        let wrong = |error: &dyn std::fmt::Display| {
-            Error::new(Kind::Usage, format!("`{text}` is not a valid glob: {error}"))
-        };
+        let wrong =
+            |error: &dyn std::fmt::Display| Error::new(Kind::Usage, format!("`{text}` is not a valid glob: {error}"));
         let how = match language {
             Language::V1 => {
                 How::V1(GlobVec::from_strings(vec![text.to_owned()], Vec::new()).map_err(|error| wrong(&error))?)

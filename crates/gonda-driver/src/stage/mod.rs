@@ -120,7 +120,11 @@ fn choose(stage: &Stage<'_>, all: &BTreeSet<String>, warnings: &mut Vec<String>)
                 let list: Vec<String> = idle.iter().map(|glob| format!("`{glob}`")).collect();
                 return Err(Error::new(
                     Kind::Verification,
-                    format!("`files` of `{}`: {} match nothing that the script installed", output.name, list.join(", ")),
+                    format!(
+                        "`files` of `{}`: nothing that the script installed matches {}",
+                        output.name,
+                        list.join(", ")
+                    ),
                 )
                 .help(format!("the script installed {}", some_of(&pool().cloned().collect()))));
             }
@@ -200,3 +204,6 @@ fn link_scripts(stage: &Stage<'_>) -> Vec<Entry> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

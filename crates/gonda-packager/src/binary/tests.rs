@@ -95,7 +95,9 @@ fn fuzz_over_seeds() {
     let build = words(&[0x32, 24, 1, 11 << 16, 14 << 16, 0]);
     let signature = words(&[0x1d, 16, 80, 40]);
     let mut macho = macho_header(0x0100_000c, &[&build, &signature]);
-    macho.extend([0xfa, 0xde, 0x0c, 0xc0, 0, 0, 0, 40, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 20, 0xfa, 0xde, 0x0c, 0x02, 0, 0, 0, 20]);
+    macho.extend([
+        0xfa, 0xde, 0x0c, 0xc0, 0, 0, 0, 40, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 20, 0xfa, 0xde, 0x0c, 0x02, 0, 0, 0, 20,
+    ]);
     macho.resize(200, 0);
     let seeds = [head.to_vec(), elf_header(62, 0), macho];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

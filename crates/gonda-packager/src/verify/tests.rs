@@ -96,7 +96,10 @@ fn members_against_paths_json() {
         &["`b`: declared in `info/paths.json`, but missing"],
     );
     check(&conda(&pkg, &info(&format!("{0},{0}", entry("a", b"a")))), &["`a`: declared twice in `info/paths.json`"]);
-    check(&conda(&pkg, &info(&entry("a", b"a").replace("hardlink", "softlink"))), &["`a`: declared as link, but it is none"]);
+    check(
+        &conda(&pkg, &info(&entry("a", b"a").replace("hardlink", "softlink"))),
+        &["`a`: declared as link, but it is none"],
+    );
     check(
         &conda(&pkg, &info(&entry("a", b"bb"))),
         &[
@@ -136,7 +139,9 @@ fn links_lead_nowhere_but_inside() {
     let (folder, path) = on_disk(&bytes, "t-1-0.conda");
     let target = folder.path().join("x/y/z");
     extract(&path, &target, Extent::All, &Limits::default()).unwrap();
-    assert!(target.join("a/b").is_file() && !target.join("a").is_symlink() && !folder.path().join("x/outside").exists());
+    assert!(
+        target.join("a/b").is_file() && !target.join("a").is_symlink() && !folder.path().join("x/outside").exists()
+    );
     let verification = verify(&path, &Limits::default()).unwrap();
     assert!(!verification.ok());
 
@@ -178,13 +183,16 @@ fn two_members_of_one_name_in_the_zip() {
     let mut bytes = conda(&[], &info(""));
     // The zip writer refuses two equal names: the second is renamed afterwards, in both of its headers.
     let extra = zip(&[("metadata.json", b"{}"), ("metadatA.json", b"{}")]);
-    let renamed: Vec<u8> = String::from_utf8_lossy(&extra).contains("metadatA").then(|| {
-        let mut extra = extra.clone();
-        while let Some(at) = memchr::memmem::find(&extra, b"metadatA") {
-            extra[at + 7] = b'a';
-        }
-        extra
-    }).unwrap();
+    let renamed: Vec<u8> = String::from_utf8_lossy(&extra)
+        .contains("metadatA")
+        .then(|| {
+            let mut extra = extra.clone();
+            while let Some(at) = memchr::memmem::find(&extra, b"metadatA") {
+                extra[at + 7] = b'a';
+            }
+            extra
+        })
+        .unwrap();
     let (_folder, path) = on_disk(&renamed, "t-1-0.conda");
     let text = match verify(&path, &Limits::default()) {
         Ok(verification) => format!("{:?}", verification.problems),

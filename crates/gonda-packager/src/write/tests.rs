@@ -65,8 +65,12 @@ fn paths(path: &Path) -> Vec<String> {
         .unwrap()
         .iter()
         .map(|path| {
-            let words = ["_path", "path_type", "size_in_bytes", "file_mode", "no_link"].iter().filter_map(|key| path.get(*key));
-            words.map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect::<Vec<_>>().join(" ")
+            let words =
+                ["_path", "path_type", "size_in_bytes", "file_mode", "no_link"].iter().filter_map(|key| path.get(*key));
+            words
+                .map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(" ")
         })
         .collect()
 }
@@ -127,7 +131,8 @@ fn modes_links_and_hard_links() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let world = World::new(&[("bin/tool", b"12345"), ("bin/data", b"d"), ("lib/dir/file", b"f")]);
     let prefix = world.prefix();
-    let chmod = |path: &str, mode| std::fs::set_permissions(prefix.join(path), PermissionsExt::from_mode(mode)).unwrap();
+    let chmod =
+        |path: &str, mode| std::fs::set_permissions(prefix.join(path), PermissionsExt::from_mode(mode)).unwrap();
     chmod("bin/tool", 0o4701);
     chmod("bin/data", 0o600);
     std::fs::hard_link(prefix.join("bin/tool"), prefix.join("bin/again")).unwrap();
@@ -190,7 +195,15 @@ fn text_is_mapped_and_binaries_are_reported() {
     extract(&artifact.path, &folder, Extent::All, &Limits::default()).unwrap();
     assert_eq!(std::fs::read_to_string(folder.join("text")).unwrap(), format!("a {fixed}/bin b {fixed}"));
     let has_prefix = std::fs::read_to_string(folder.join("info/has_prefix")).unwrap();
-    assert_eq!(has_prefix, format!("{real} binary binary\n{fixed} text text\n").split_inclusive('\n').map(str::to_owned).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<String>());
+    assert_eq!(
+        has_prefix,
+        format!("{real} binary binary\n{fixed} text text\n")
+            .split_inclusive('\n')
+            .map(str::to_owned)
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect::<String>()
+    );
     assert_eq!(std::fs::read_to_string(folder.join("info/no_link")).unwrap(), "text\n");
     assert_eq!(std::fs::read_to_string(folder.join("info/files")).unwrap(), "binary\ntext\n");
 }
