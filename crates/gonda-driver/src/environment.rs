@@ -16,7 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::channels::Channels;
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, host};
 
 /// How many files are linked at the same time.
 const PARALLEL_FILES: usize = 32;
@@ -90,7 +90,11 @@ pub async fn install(
         installer = installer.with_alternative_target_prefix(seen_as);
     }
     installer.install(at, records.iter().cloned()).await.map_err(|error| not_installed(channels, at, error))?;
-    Ok(())
+    // rattler's mark for backup programs belongs to no package, and conda-build's prefixes have none.
+    match std::fs::remove_file(at.join("CACHEDIR.TAG")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// A read-only environment that all jobs with the same packages share: `<cache_root>/envs/<key>`, installed for those
@@ -199,17 +203,10 @@ fn environment_key(records: &[RepoDataRecord], platform: Subdir, seen_as: &Path)
     hex::encode(&hash.finalize()[..16])
 }
 
-/// Waits for the sole right to make a cache entry. The lock goes when the file is dropped, or its holder dies.
+/// Waits for the sole right to make a cache entry.
 async fn lock_entry(path: PathBuf) -> Result<File> {
-    let waiting = tokio::task::spawn_blocking(move || {
-        let file = fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
-        file.file()
-            .lock()
-            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        Ok::<_, std::io::Error>(file.into_parts().0)
-    });
-    match waiting.await {
-        Ok(file) => Ok(file?),
+    match tokio::task::spawn_blocking(move || crate::index::lock(&path)).await {
+        Ok(locked) => locked,
         Err(error) => Err(Error::new(Kind::Bug, "waiting for a lock of the cache ended early").because(error)),
     }
 }
@@ -220,22 +217,11 @@ fn remove_tree(path: &Path) -> Result<()> {
         return Ok(());
     }
     for entry in walkdir::WalkDir::new(path).into_iter().flatten().filter(|entry| entry.file_type().is_dir()) {
-        make_writable(entry.path());
+        // Best effort: if it fails, removing says so.
+        let _ = host::make_removable(entry.path());
     }
     fs::remove_dir_all(path)?;
     Ok(())
-}
-
-/// Best effort: if it fails, removing says so.
-fn make_writable(folder: &Path) {
-    if let Ok(metadata) = folder.metadata() {
-        let mut permissions = metadata.permissions();
-        if permissions.readonly() {
-            #[allow(clippy::permissions_set_readonly_false)]
-            permissions.set_readonly(false);
-            let _ = std::fs::set_permissions(folder, permissions);
-        }
-    }
 }
 
 fn sorted_names(folder: &Path) -> Result<Vec<String>> {
