@@ -99,7 +99,8 @@ pub async fn install(
 
 /// A read-only environment that all jobs with the same packages share: `<cache_root>/envs/<key>`, installed for those
 /// who see it as `seen_as`. It is made at most once, whoever asks at the same time, in this process or another; an
-/// interrupted attempt leaves nothing that is taken for an environment.
+/// interrupted attempt leaves nothing that is taken for an environment. Whoever removes an entry holds its lock,
+/// `<key>.lock` beside it, and renames it away first.
 ///
 /// # Errors
 /// As [`install`].
@@ -401,6 +402,32 @@ mod tests {
         assert!(error.message.contains("a-1-0"), "{error}");
         let left: Vec<String> = sorted_names(&cache.join("envs")).unwrap();
         assert!(left.iter().all(|name| name.ends_with(".lock")), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn a_rebuilt_package_replaces_what_is_cached() {
+        let (folder, channels, records) = world(&[("share/a", "old", None)]).await;
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        install(&channels, &records, Subdir::Linux64, &old, &old, Share::ReadOnly).await.unwrap();
+        let files: &[_] = &[("share/a", "new", None)];
+        let package =
+            TestPackage { subdir: "linux-64", name: "a", version: "1", depends: &[], files, run_exports: None };
+        let path = write_package(&folder.path().join("channel"), &package);
+        crate::index::add_to_index(&folder.path().join("channel"), &path, &Events::silent()).unwrap();
+        channels.forget(&folder.path().join("channel"));
+        let request = SolveRequest {
+            what: "test".to_owned(),
+            specs: vec!["a".to_owned()],
+            constraints: Vec::new(),
+            platform: Subdir::Linux64,
+            virtual_packages: Vec::new(),
+            extra_channel: None,
+        };
+        let records = channels.solve(&request).await.unwrap();
+        install(&channels, &records, Subdir::Linux64, &new, &new, Share::ReadOnly).await.unwrap();
+        assert_eq!(fs::read_to_string(new.join("share/a")).unwrap(), "new");
+        assert_eq!(fs::read_to_string(old.join("share/a")).unwrap(), "old");
+        assert!(!new.join("CACHEDIR.TAG").exists());
     }
 
     /// What activation sets and sources, for files of a prefix that is seen as `/env`.
