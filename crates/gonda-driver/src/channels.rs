@@ -247,9 +247,9 @@ impl Channels {
 
     fn name(&self, base: &Url) -> String {
         if base.scheme() == "file" {
-            let last = base.path_segments().and_then(|parts| parts.rev().find(|part| !part.is_empty()));
-            let text = last.unwrap_or("local").replace("%20", " ");
-            return text;
+            let folder = base.to_file_path().ok();
+            let last = folder.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+            return last.unwrap_or_else(|| "local".to_owned());
         }
         self.config.canonical_name(base).trim_end_matches('/').to_owned()
     }
@@ -615,6 +615,71 @@ mod tests {
         assert_eq!(Channels::open(settings, Events::silent()).unwrap_err().kind, Kind::Usage);
     }
 
+    /// Serves files below a folder, one request at a time, and gives the url. Ends with the process.
+    fn serve(folder: PathBuf) -> String {
+        use std::io::{BufRead, BufReader, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let request = lines.next().unwrap().unwrap();
+                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+                let path = request.split(' ').nth(1).unwrap().trim_start_matches('/');
+                let (status, body) = match std::fs::read(folder.join(path)) {
+                    Ok(body) => ("200 OK", body),
+                    Err(_) => ("404 Not Found", Vec::new()),
+                };
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                stream.write_all(head.as_bytes()).unwrap();
+                if !request.starts_with("HEAD") {
+                    stream.write_all(&body).unwrap();
+                }
+            }
+        });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn what_was_fetched_once_serves_offline() {
+        let world = World::new();
+        world.channel("one", &[("linux-64", "lib", "1", &[]), ("linux-64", "a", "1", &["lib"])]);
+        let server = serve(world.folder.path().to_owned());
+        let open = |cache: &str, offline: bool| {
+            let settings = ChannelSettings {
+                channels: vec!["one".to_owned()],
+                channel_alias: Some(server.clone()),
+                cache_root: world.path(cache),
+                offline,
+                base_dir: world.folder.path().to_owned(),
+            };
+            Channels::open(settings, Events::silent()).unwrap()
+        };
+        let install = async |channels: &Channels, place: &str| {
+            let records = channels.solve(&world.request(&["a"])).await?;
+            let lib = records.iter().find(|record| record.package_record.name.as_normalized() == "lib").unwrap();
+            assert_eq!(channels.run_exports(lib).await?.weak, ["lib >=1"]);
+            assert_eq!(channels.name_of(lib), "one");
+            let at = world.path(place);
+            let share = crate::environment::Share::Private;
+            crate::environment::install(channels, &records, Subdir::Linux64, &at, &at, share).await
+        };
+        install(&open("cache", false), "env").await.unwrap();
+        install(&open("cache", true), "env-offline").await.unwrap();
+        let error = install(&open("other-cache", true), "env-empty").await.unwrap_err();
+        assert!(error.message.starts_with(&format!("channel `{server}/one/`")), "{error}");
+        assert!(error.help.unwrap().contains("--offline"));
+
+        std::fs::remove_file(world.path("one/linux-64/a-1-0.conda")).unwrap();
+        let error = install(&open("third-cache", false), "env-gone").await.unwrap_err();
+        assert_eq!((error.kind, error.message.contains("a-1-0")), (Kind::Unavailable, true), "{error}");
+        let error =
+            open("cache", false).solve(&SolveRequest { platform: Subdir::Osx64, ..world.request(&["a"]) }).await;
+        assert!(error.unwrap_err().help.unwrap().contains("no package `a` for osx-64"));
+    }
+
     #[tokio::test]
     async fn run_exports_come_from_the_package() {
         let world = World::new();
@@ -633,7 +698,7 @@ mod tests {
         let world = World::new();
         let names = |channels: &[&str]| world.open(channels).unwrap().names().join(" ");
         assert_eq!(names(&["conda-forge", "./some/local", "conda-forge", "nodefaults"]), "conda-forge local");
-        assert_eq!(names(&["conda-forge/label/dev"]), "conda-forge/label/dev");
+        assert_eq!(names(&["conda-forge/label/dev", "./my own"]), "conda-forge/label/dev my own");
         let text = names(&["https://user:secret@example.org/t/token/channel"]);
         assert!(!text.contains("secret") && !text.contains("/token"), "{text}");
         assert!(text.starts_with("https://") && text.ends_with("/channel"), "{text}");

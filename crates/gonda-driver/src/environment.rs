@@ -16,7 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::channels::Channels;
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, host};
 
 /// How many files are linked at the same time.
 const PARALLEL_FILES: usize = 32;
@@ -90,12 +90,17 @@ pub async fn install(
         installer = installer.with_alternative_target_prefix(seen_as);
     }
     installer.install(at, records.iter().cloned()).await.map_err(|error| not_installed(channels, at, error))?;
-    Ok(())
+    // rattler's mark for backup programs belongs to no package, and conda-build's prefixes have none.
+    match std::fs::remove_file(at.join("CACHEDIR.TAG")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// A read-only environment that all jobs with the same packages share: `<cache_root>/envs/<key>`, installed for those
 /// who see it as `seen_as`. It is made at most once, whoever asks at the same time, in this process or another; an
-/// interrupted attempt leaves nothing that is taken for an environment.
+/// interrupted attempt leaves nothing that is taken for an environment. Whoever removes an entry holds its lock,
+/// `<key>.lock` beside it, and renames it away first.
 ///
 /// # Errors
 /// As [`install`].
@@ -199,17 +204,10 @@ fn environment_key(records: &[RepoDataRecord], platform: Subdir, seen_as: &Path)
     hex::encode(&hash.finalize()[..16])
 }
 
-/// Waits for the sole right to make a cache entry. The lock goes when the file is dropped, or its holder dies.
+/// Waits for the sole right to make a cache entry.
 async fn lock_entry(path: PathBuf) -> Result<File> {
-    let waiting = tokio::task::spawn_blocking(move || {
-        let file = fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
-        file.file()
-            .lock()
-            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        Ok::<_, std::io::Error>(file.into_parts().0)
-    });
-    match waiting.await {
-        Ok(file) => Ok(file?),
+    match tokio::task::spawn_blocking(move || crate::index::lock(&path)).await {
+        Ok(locked) => locked,
         Err(error) => Err(Error::new(Kind::Bug, "waiting for a lock of the cache ended early").because(error)),
     }
 }
@@ -220,22 +218,11 @@ fn remove_tree(path: &Path) -> Result<()> {
         return Ok(());
     }
     for entry in walkdir::WalkDir::new(path).into_iter().flatten().filter(|entry| entry.file_type().is_dir()) {
-        make_writable(entry.path());
+        // Best effort: if it fails, removing says so.
+        let _ = host::make_removable(entry.path());
     }
     fs::remove_dir_all(path)?;
     Ok(())
-}
-
-/// Best effort: if it fails, removing says so.
-fn make_writable(folder: &Path) {
-    if let Ok(metadata) = folder.metadata() {
-        let mut permissions = metadata.permissions();
-        if permissions.readonly() {
-            #[allow(clippy::permissions_set_readonly_false)]
-            permissions.set_readonly(false);
-            let _ = std::fs::set_permissions(folder, permissions);
-        }
-    }
 }
 
 fn sorted_names(folder: &Path) -> Result<Vec<String>> {
@@ -415,6 +402,32 @@ mod tests {
         assert!(error.message.contains("a-1-0"), "{error}");
         let left: Vec<String> = sorted_names(&cache.join("envs")).unwrap();
         assert!(left.iter().all(|name| name.ends_with(".lock")), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn a_rebuilt_package_replaces_what_is_cached() {
+        let (folder, channels, records) = world(&[("share/a", "old", None)]).await;
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        install(&channels, &records, Subdir::Linux64, &old, &old, Share::ReadOnly).await.unwrap();
+        let files: &[_] = &[("share/a", "new", None)];
+        let package =
+            TestPackage { subdir: "linux-64", name: "a", version: "1", depends: &[], files, run_exports: None };
+        let path = write_package(&folder.path().join("channel"), &package);
+        crate::index::add_to_index(&folder.path().join("channel"), &path, &Events::silent()).unwrap();
+        channels.forget(&folder.path().join("channel"));
+        let request = SolveRequest {
+            what: "test".to_owned(),
+            specs: vec!["a".to_owned()],
+            constraints: Vec::new(),
+            platform: Subdir::Linux64,
+            virtual_packages: Vec::new(),
+            extra_channel: None,
+        };
+        let records = channels.solve(&request).await.unwrap();
+        install(&channels, &records, Subdir::Linux64, &new, &new, Share::ReadOnly).await.unwrap();
+        assert_eq!(fs::read_to_string(new.join("share/a")).unwrap(), "new");
+        assert_eq!(fs::read_to_string(old.join("share/a")).unwrap(), "old");
+        assert!(!new.join("CACHEDIR.TAG").exists());
     }
 
     /// What activation sets and sources, for files of a prefix that is seen as `/env`.

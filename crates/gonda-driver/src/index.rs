@@ -45,7 +45,7 @@ pub fn index(folder: &Path, events: &Events) -> Result<Vec<IndexedSubdir>> {
         return Err(Error::new(Kind::Usage, format!("there is no folder `{}` to index", folder.display()))
             .help("give a folder with subfolders such as `linux-64` and `noarch` that hold packages"));
     }
-    let _lock = lock(folder)?;
+    let _lock = lock(&folder.join(LOCK))?;
     let mut done = Vec::new();
     for subdir in subdirs(folder) {
         let place = folder.join(subdir.as_str());
@@ -75,7 +75,7 @@ pub fn add_to_index(folder: &Path, package: &Path, events: &Events) -> Result<()
 
     // The slow part, hashing, needs no lock.
     let new = entry(package, subdir)?;
-    let _lock = lock(folder)?;
+    let _lock = lock(&folder.join(LOCK))?;
     let (rest, mut entries) = read_repodata(place, subdir);
     let files = package_files(place)?;
     entries.retain(|known, _| *known != name && files.contains(known));
@@ -229,12 +229,17 @@ fn replace(path: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(LOCK);
-    let file = fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
-    file.file().lock().map_err(|error| {
-        Error::new(Kind::Machine, format!("could not lock channel folder `{}`", folder.display())).because(error)
-    })?;
+/// Waits for a lock file, which is made if missing; the lock goes when the file is dropped, or its holder dies.
+pub(crate) fn lock(path: &Path) -> Result<File> {
+    let file = fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+    match file.file().lock() {
+        Ok(()) => {}
+        // File systems without locks: then nobody waits.
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {}
+        Err(error) => {
+            return Err(Error::new(Kind::Machine, format!("could not lock `{}`", path.display())).because(error));
+        }
+    }
     Ok(file.into_parts().0)
 }
 

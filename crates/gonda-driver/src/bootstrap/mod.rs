@@ -10,6 +10,8 @@ mod packages;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
 use gonda_packager::{Artifact, Compression, Entry, FileMode, InfoFile, Package, Prefix};
@@ -20,13 +22,19 @@ use walkdir::WalkDir;
 pub use packages::TARGETS;
 use packages::{Definition, SmallFile};
 
-use crate::{Error, Events, Kind, Result};
+use crate::{Error, Events, Kind, Result, host};
 
 /// zstd level of the packages: they stay on this machine, so quick is better than small.
 const COMPRESSION: Compression = Compression { level: 3, long: None };
 
 /// Where GOROOT lies below the prefix.
 const GO: &str = "go";
+
+/// Held while the channel is made, below its folder.
+const LOCK: &str = ".gonda-bootstrap.lock";
+
+/// Where small files lie until they are packed, below the channel's folder.
+const ASIDE: &str = ".gonda-bootstrap";
 
 /// The time of packages when nothing says more: 1980-01-01, the first that a zip file knows.
 const EARLIEST: i64 = 315_532_800;
@@ -89,7 +97,7 @@ pub struct SystemCompiler {
     pub path: PathBuf,
     /// The version that the packages get; `None`: what the compiler's file name ends with (`gcc-12`).
     pub version: Option<String>,
-    /// The oldest glibc that a program may need which was linked with it, that is: this machine's. Linux only.
+    /// The oldest glibc with which a program runs that was linked with it; `None`: this machine's. Linux only.
     pub glibc: Option<String>,
 }
 
@@ -110,40 +118,103 @@ pub async fn bootstrap(options: &BootstrapOptions, events: Events) -> Result<Vec
 
 fn make(options: &BootstrapOptions, events: &Events) -> Result<Vec<Artifact>> {
     let sdk = Sdk::open(&options.go_root, options.build_platform)?;
-    let timestamp = options.timestamp.or(sdk.time).unwrap_or(EARLIEST).max(EARLIEST);
-    let folder = options.output.join(options.build_platform.as_str());
-    fs::create_dir_all(&folder)?;
-    // Small files are written here before they are packed; the name keeps indexers away.
-    let aside = tempfile::Builder::new().prefix(".bootstrap").tempdir_in(&options.output)?;
-    let payload = sdk.entries(options.build_platform)?;
-    let license = sdk.license();
-
     let mut definitions = packages::toolchain(&sdk.version, options.layout, options.build_platform);
     if let Some(compiler) = &options.system_cc {
-        definitions.extend(packages::system_compiler(compiler, options.build_platform)?);
-    }
-    let mut artifacts = Vec::with_capacity(definitions.len());
-    for definition in &definitions {
-        let mut entries = if definition.has_go_root { payload.clone() } else { Vec::new() };
-        for file in &definition.files {
-            entries.push(small_entry(aside.path(), &definition.stem(), file)?);
+        let mut compiler = compiler.clone();
+        if compiler.glibc.is_none() {
+            compiler.glibc = own_glibc(options.build_platform)?;
         }
-        let info = info(definition, options.build_platform, timestamp, license.as_deref())?;
-        let package = Package {
-            stem: &definition.stem(),
-            entries: &entries,
-            info: &info,
-            timestamp,
-            compression: COMPRESSION,
-            threads: options.threads,
-        };
-        artifacts.push(gonda_packager::write(&folder, &package).map_err(not_packed)?);
-        events.note("", format!("packed {}", definition.stem()));
+        definitions.extend(packages::system_compiler(&compiler, options.build_platform)?);
     }
-    drop(aside);
+    fs::create_dir_all(&options.output)?;
+    let _lock = crate::index::lock(&options.output.join(LOCK))?;
+    // Small files are written here before they are packed; whatever lies there was left by one who died.
+    let aside = options.output.join(ASIDE);
+    remove_aside(&aside)?;
+    let work = Work {
+        platform: options.build_platform,
+        folder: options.output.join(options.build_platform.as_str()),
+        aside: aside.clone(),
+        timestamp: options.timestamp.or(sdk.time).unwrap_or(EARLIEST).max(EARLIEST),
+        payload: sdk.entries(options.build_platform)?,
+        license: sdk.license(),
+        threads: options.threads,
+    };
+    let packed = work.pack_all(&definitions, events);
+    remove_aside(&aside)?;
+    let mut artifacts = packed?;
     crate::index::index(&options.output, events)?;
     artifacts.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(artifacts)
+}
+
+/// What all packages have in common.
+struct Work {
+    platform: Subdir,
+    folder: PathBuf,
+    aside: PathBuf,
+    timestamp: i64,
+    payload: Vec<Entry>,
+    license: Option<PathBuf>,
+    threads: u32,
+}
+
+impl Work {
+    /// Packs all, two at a time: the two large packages, the first of their flavours, take nearly all of it.
+    fn pack_all(&self, definitions: &[Definition], events: &Events) -> Result<Vec<Artifact>> {
+        let mut order: Vec<&Definition> = definitions.iter().collect();
+        order.sort_by_key(|definition| !definition.has_go_root);
+        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while let Some(definition) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let packed = self.pack(definition);
+                        if packed.is_ok() {
+                            events.note("", format!("packed {}", definition.stem()));
+                        }
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push(packed);
+                    }
+                });
+            }
+        });
+        done.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect()
+    }
+
+    fn pack(&self, definition: &Definition) -> Result<Artifact> {
+        let stem = definition.stem();
+        let mut entries = if definition.has_go_root { self.payload.clone() } else { Vec::new() };
+        for file in &definition.files {
+            entries.push(small_entry(&self.aside.join(&stem), file)?);
+        }
+        let info = info(definition, self.platform, self.timestamp, self.license.as_deref())?;
+        let package = Package {
+            stem: &stem,
+            entries: &entries,
+            info: &info,
+            timestamp: self.timestamp,
+            compression: COMPRESSION,
+            threads: self.threads,
+        };
+        gonda_packager::write(&self.folder, &package).map_err(not_packed)
+    }
+}
+
+fn remove_aside(aside: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(aside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let message = format!("could not remove `{}`", aside.display());
+            Err(Error::new(Kind::Machine, message).because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// This machine's glibc, if it is of the platform: programs that are linked here may need it.
+fn own_glibc(platform: Subdir) -> Result<Option<String>> {
+    let found = crate::channels::virtual_packages(platform, true)?;
+    let glibc = found.iter().find(|package| package.name.as_normalized() == "__glibc");
+    Ok(glibc.map(|glibc| glibc.version.to_string()))
 }
 
 /// A Go SDK on disk.
@@ -168,11 +239,16 @@ impl Sdk {
         let Some((goos, goarch)) = packages::go_platform(platform) else {
             return Err(no_sdk("there are no toolchain packages for it".to_owned()));
         };
-        let mut missing = vec![format!("bin/{}", executable("go", platform)), "src/runtime".to_owned()];
-        missing.push(format!("pkg/tool/{goos}_{goarch}"));
-        missing.retain(|path| !root.join(path).exists());
-        if let Some(path) = missing.first() {
+        if let Some(path) = [format!("bin/{}", executable("go", platform)), "src".to_owned()]
+            .iter()
+            .find(|path| !root.join(path).exists())
+        {
             return Err(no_sdk(format!("it has no `{path}`")));
+        }
+        let tools = tool_platforms(root);
+        let own = format!("{goos}_{goarch}");
+        if !tools.is_empty() && !tools.contains(&own) {
+            return Err(no_sdk(format!("its tools are for {}", tools.join(", "))));
         }
         let first = text.split_whitespace().next().unwrap_or_default();
         let version = first.strip_prefix("go").unwrap_or_default().to_lowercase().replace('-', "_");
@@ -207,7 +283,7 @@ impl Sdk {
             };
             let path = format!("{GO}/{path}");
             if !gonda_packager::is_excluded(&path) {
-                let program = is_program(entry.path(), &path, platform)?;
+                let program = is_program(entry.path(), &path, platform);
                 entries.push(Entry::file(path, entry.path(), program));
             }
         }
@@ -234,6 +310,17 @@ impl Sdk {
     }
 }
 
+/// The platforms that an SDK has compilers for, as Go names them in `pkg/tool`: the one that it runs on. Sorted.
+fn tool_platforms(root: &Path) -> Vec<String> {
+    let folders = std::fs::read_dir(root.join("pkg/tool")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = folders
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
 /// Whether conda takes a text for a version (CEP 26 and 33: `[0-9a-z._+!]`, a digit first).
 fn is_conda_version(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_digit())
@@ -246,24 +333,10 @@ fn executable(name: &str, platform: Subdir) -> String {
     if platform.is_windows() { format!("{name}.exe") } else { name.to_owned() }
 }
 
-/// Whether a file of the SDK is to be executable: where the file system knows, what it says; else Go's programs.
-fn is_program(path: &Path, packed: &str, platform: Subdir) -> Result<bool> {
+/// Whether a file of the SDK is to be executable: Go's programs, and where the file system knows, what it says.
+fn is_program(path: &Path, packed: &str, platform: Subdir) -> bool {
     let by_place = packed.starts_with("go/bin/") || packed.starts_with("go/pkg/tool/");
-    if by_place || platform.is_windows() {
-        return Ok(by_place);
-    }
-    Ok(has_x_bit(&fs::metadata(path)?).unwrap_or_else(|| packed.ends_with(".bash") || packed.ends_with(".pl")))
-}
-
-#[cfg(unix)]
-fn has_x_bit(metadata: &std::fs::Metadata) -> Option<bool> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Some(metadata.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn has_x_bit(_: &std::fs::Metadata) -> Option<bool> {
-    None
+    by_place || (!platform.is_windows() && host::is_executable(path))
 }
 
 fn posix(path: &Path) -> Option<String> {
@@ -271,9 +344,9 @@ fn posix(path: &Path) -> Option<String> {
     Some(parts?.join("/"))
 }
 
-/// Writes a small file aside and describes it as the packager wants it.
-fn small_entry(aside: &Path, stem: &str, file: &SmallFile) -> Result<Entry> {
-    let source = aside.join(stem).join(&file.path);
+/// Writes a small file into a package's folder aside and describes it as the packager wants it.
+fn small_entry(aside: &Path, file: &SmallFile) -> Result<Entry> {
+    let source = aside.join(&file.path);
     if let Some(folder) = source.parent() {
         fs::create_dir_all(folder)?;
     }
