@@ -1,1 +1,636 @@
-//! stub: channels
+//! Channels: what packages there are, which of them an environment needs, and what they export to those that are
+//! built against them.
+//!
+//! The work is rattler's: its gateway fetches and caches repodata, resolvo solves, its package cache holds the
+//! archives. This module decides which channels are asked, in which order and under which rules, and turns failures
+//! into errors that say what was wanted, from where, and what to do. It never reads the environment: channels, cache
+//! and offline mode are arguments. (Proxies and stored credentials are read by reqwest and rattler themselves.)
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use rattler_cache::package_cache::PackageCache;
+use rattler_conda_types::package::RunExportsJson;
+use rattler_conda_types::{
+    Channel, ChannelConfig, GenericVirtualPackage, MatchSpec, PackageName, PackageNameMatcher, ParseMatchSpecOptions,
+    RepoDataRecord, Subdir, Version,
+};
+use rattler_networking::{AuthenticationMiddleware, LazyClient, OfflineMiddleware};
+use rattler_repodata_gateway::fetch::CacheAction;
+use rattler_repodata_gateway::{CacheClearMode, Gateway, GatewayError, RepoData, SourceConfig, SubdirSelection};
+use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
+use reqwest_middleware::ClientWithMiddleware;
+use url::Url;
+
+use crate::{Error, Events, Kind, Result};
+
+/// How many packages are downloaded and extracted at the same time, and how many requests for repodata run.
+const PARALLEL_REQUESTS: usize = 16;
+
+/// Which channels are asked, and where their answers are kept.
+#[derive(Debug, Clone)]
+pub struct ChannelSettings {
+    /// Names (`conda-forge`), urls (`https://…`, `file://…`) or paths, the most preferred first. The marker
+    /// `nodefaults` of conda's configuration is passed over.
+    pub channels: Vec<String>,
+    /// What names are completed with; `None`: rattler's default.
+    pub channel_alias: Option<String>,
+    /// gonda's cache: packages lie in `<cache>/pkgs`, repodata in `<cache>/repodata`.
+    pub cache_root: PathBuf,
+    /// Whether no request may leave the machine. What is cached, and `file://` channels, still serve.
+    pub offline: bool,
+    /// What relative channel paths are relative to; absolute.
+    pub base_dir: PathBuf,
+}
+
+/// What to solve.
+#[derive(Debug, Clone)]
+pub struct SolveRequest {
+    /// For errors: `build environment of NAME`.
+    pub what: String,
+    /// Match specs as text.
+    pub specs: Vec<String>,
+    /// Match specs that hold for packages that are chosen, without asking for them.
+    pub constraints: Vec<String>,
+    /// The environment's platform; `noarch` is asked besides.
+    pub platform: Subdir,
+    /// What the machine offers; see [`virtual_packages`].
+    pub virtual_packages: Vec<GenericVirtualPackage>,
+    /// A folder with packages and repodata that goes before all channels: the output folder, so that what was just
+    /// built is found. It may be missing or empty.
+    pub extra_channel: Option<PathBuf>,
+}
+
+/// The channels of a run. Cheap to clone; clones share what was fetched.
+#[derive(Clone)]
+pub struct Channels {
+    channels: Vec<Channel>,
+    config: ChannelConfig,
+    gateway: Gateway,
+    client: LazyClient,
+    package_cache: PackageCache,
+    offline: bool,
+    events: Events,
+}
+
+impl std::fmt::Debug for Channels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channels").field("channels", &self.names()).field("offline", &self.offline).finish()
+    }
+}
+
+impl Channels {
+    /// Resolves the channels' names. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for what is no channel; [`Kind::Machine`] where no HTTP client can be made.
+    pub fn open(settings: ChannelSettings, events: Events) -> Result<Self> {
+        let mut config = ChannelConfig::default_with_root_dir(settings.base_dir);
+        if let Some(alias) = &settings.channel_alias {
+            config.channel_alias = parse_alias(alias)?;
+        }
+        let mut channels: Vec<Channel> = Vec::new();
+        for text in settings.channels.iter().map(|text| text.trim()).filter(|text| *text != "nodefaults") {
+            let channel = Channel::from_str(text, &config).map_err(|error| {
+                Error::new(Kind::Usage, format!("`{text}` is not a channel"))
+                    .because(error)
+                    .help("give a name such as `conda-forge`, a url, or a path that begins with `/` or `./`")
+            })?;
+            if !channels.iter().any(|known| known.base_url == channel.base_url) {
+                channels.push(channel);
+            }
+        }
+
+        let remote = channels.iter().any(|channel| channel.base_url.url().scheme() != "file");
+        let client = if remote {
+            let client = http_client(settings.offline)?;
+            LazyClient::new(move || client)
+        } else {
+            // Making a client loads certificates; with local channels alone none is ever needed.
+            let offline = settings.offline;
+            LazyClient::new(move || http_client(offline).unwrap_or_else(|_| reqwest::Client::default().into()))
+        };
+        // The origin is part of an entry's name: packages of the same name from two channels (a local build, and
+        // conda-forge's) do not push each other out.
+        let package_cache = PackageCache::new(settings.cache_root.join("pkgs")).with_cached_origin();
+        let source = SourceConfig {
+            cache_action: if settings.offline { CacheAction::ForceCacheOnly } else { CacheAction::CacheOrFetch },
+            ..SourceConfig::default()
+        };
+        let gateway = Gateway::builder()
+            .with_client(client.clone())
+            .with_cache_dir(settings.cache_root.join("repodata"))
+            .with_package_cache(package_cache.clone())
+            .with_max_concurrent_requests(PARALLEL_REQUESTS)
+            .with_channel_config(rattler_repodata_gateway::ChannelConfig { default: source, ..Default::default() })
+            .finish();
+        Ok(Self { channels, config, gateway, client, package_cache, offline: settings.offline, events })
+    }
+
+    /// The channels as a package's metadata names them, in their order: those under the channel alias by name, a
+    /// `file://` channel by its last folder's name, so that no path of this machine gets into a package, others by
+    /// url, without credentials.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.channels.iter().map(|channel| self.name(channel.base_url.url())).collect()
+    }
+
+    /// The name, as in [`Channels::names`], of the channel that a record came from.
+    #[must_use]
+    pub fn name_of(&self, record: &RepoDataRecord) -> String {
+        let channel = record.channel.as_deref().and_then(|text| Url::parse(text).ok());
+        // A record's url is `<channel>/<subdir>/<file>`.
+        let base = channel.or_else(|| record.url.join("..").ok());
+        base.map_or_else(|| record.channel.clone().unwrap_or_default(), |base| self.name(&base))
+    }
+
+    /// Chooses the packages of an environment, sorted by name. The highest versions win; a package is taken from the
+    /// first channel that has its name (strict channel priority, as conda-forge's own builds).
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`]: a channel that can't be read, or requirements that no set of packages fulfils, with the
+    /// solver's explanation as the cause. [`Kind::Usage`]: a spec that is none.
+    pub async fn solve(&self, request: &SolveRequest) -> Result<Vec<RepoDataRecord>> {
+        let specs = parse_specs(&request.what, &request.specs)?;
+        let constraints = parse_specs(&request.what, &request.constraints)?;
+        if specs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let repodata = self.repodata(request, &specs).await?;
+
+        let found: BTreeSet<PackageName> =
+            repodata.iter().flat_map(RepoData::iter).map(|record| record.package_record.name.clone()).collect();
+        let virtual_packages = request.virtual_packages.clone();
+        let wanted = specs.clone();
+        let solved = tokio::task::spawn_blocking(move || {
+            let task = SolverTask {
+                virtual_packages,
+                specs: wanted,
+                constraints,
+                channel_priority: ChannelPriority::Strict,
+                ..repodata.iter().map(RepoData::iter).collect::<SolverTask<'_, _>>()
+            };
+            rattler_solve::resolvo::Solver.solve(task)
+        })
+        .await
+        .map_err(|error| Error::new(Kind::Bug, format!("the solver died on the {}", request.what)).because(error))?;
+        match solved {
+            Ok(result) => {
+                let mut records = result.records;
+                records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
+                Ok(records)
+            }
+            Err(error) => Err(self.unsolvable(request, &specs, &found, error)),
+        }
+    }
+
+    /// What a package exports to those that are built with it: from its channel's `run_exports.json`, else from the
+    /// package itself, which is fetched into the cache. A package without run exports has empty ones.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`]: the package can't be fetched or read.
+    pub async fn run_exports(&self, record: &RepoDataRecord) -> Result<RunExportsJson> {
+        let mut record = record.clone();
+        self.gateway.ensure_run_exports(std::iter::once(&mut record), None).await.map_err(|error| {
+            let file = record.identifier.to_file_name();
+            self.with_offline_help(
+                Error::new(Kind::Unavailable, format!("could not read the run exports of `{file}`")).because(error),
+            )
+        })?;
+        Ok(record.package_record.run_exports.unwrap_or_default())
+    }
+
+    /// Forgets what was read from a folder that is used as a channel; the next solve reads it again.
+    pub fn forget(&self, folder: &Path) {
+        if let Ok(channel) = folder_channel(folder) {
+            self.forget_channel(&channel);
+        }
+    }
+
+    /// Where packages are fetched to and extracted.
+    pub(crate) fn package_cache(&self) -> &PackageCache {
+        &self.package_cache
+    }
+
+    /// What fetches packages.
+    pub(crate) fn client(&self) -> &LazyClient {
+        &self.client
+    }
+
+    /// Adds that nothing may be fetched, where that may be the reason of a failure.
+    pub(crate) fn with_offline_help(&self, error: Error) -> Error {
+        if self.offline && error.help.is_none() {
+            error.help("`--offline` forbids fetching; run once without it, or `gonda fetch`, to fill the cache")
+        } else {
+            error
+        }
+    }
+
+    fn name(&self, base: &Url) -> String {
+        if base.scheme() == "file" {
+            let last = base.path_segments().and_then(|parts| parts.rev().find(|part| !part.is_empty()));
+            let text = last.unwrap_or("local").replace("%20", " ");
+            return text;
+        }
+        self.config.canonical_name(base).trim_end_matches('/').to_owned()
+    }
+
+    /// All records that may matter to the request, channel by channel.
+    async fn repodata(&self, request: &SolveRequest, specs: &[MatchSpec]) -> Result<Vec<RepoData>> {
+        let platforms = [request.platform, Subdir::NoArch];
+        // Each channel is opened by itself first: most of the gateway's errors do not say which channel they are about.
+        let opened = self.channels.iter().flat_map(|channel| platforms.map(|platform| (channel, platform)));
+        try_join_all(opened.map(|(channel, platform)| async move {
+            let opened = self.gateway.channel_relations(channel, platform).await;
+            opened.map_err(|error| self.unreadable(channel, request, error))
+        }))
+        .await?;
+
+        let mut channels = Vec::new();
+        if let Some(folder) = &request.extra_channel {
+            let channel = folder_channel(folder)?;
+            // It changes while we run, with each package that is built.
+            self.forget_channel(&channel);
+            let indexed = folder.join("noarch/repodata.json").is_file();
+            if indexed && !self.channels.iter().any(|known| known.base_url == channel.base_url) {
+                channels.push(channel);
+            }
+        }
+        channels.extend(self.channels.iter().cloned());
+        let answer = self.gateway.query(channels, platforms, specs.iter().cloned()).recursive(true).await;
+        let answer = answer.map_err(|error| match error {
+            GatewayError::SubdirNotFoundError(missing) => {
+                let channel = missing.channel.clone();
+                self.unreadable(&channel, request, GatewayError::SubdirNotFoundError(missing))
+            }
+            error => {
+                let message = format!("could not read {} for the {}", self.listed(), request.what);
+                self.with_offline_help(Error::new(Kind::Unavailable, message).because(error))
+            }
+        })?;
+        for warning in &answer.warnings {
+            self.events.warn("", warning.to_string());
+        }
+        Ok(answer.repodata)
+    }
+
+    fn forget_channel(&self, channel: &Channel) {
+        // Only the copy in memory is dropped, which can't fail.
+        let _ = self.gateway.clear_repodata_cache(channel, SubdirSelection::All, CacheClearMode::InMemoryOnly);
+    }
+
+    fn listed(&self) -> String {
+        self.channels.iter().map(|channel| format!("`{}`", channel.canonical_name())).collect::<Vec<_>>().join(", ")
+    }
+
+    fn unreadable(&self, channel: &Channel, request: &SolveRequest, error: GatewayError) -> Error {
+        let url = channel.canonical_name();
+        let local = (channel.base_url.url().scheme() == "file").then(|| channel.base_url.url().to_file_path().ok());
+        let missing = matches!(error, GatewayError::SubdirNotFoundError(_));
+        let what = &request.what;
+        match (local.flatten(), missing) {
+            (Some(folder), true) if folder.is_dir() => {
+                Error::new(Kind::Unavailable, format!("channel `{url}`, wanted for the {what}, is not indexed"))
+                    .help(format!("run `gonda channel index {}`", trimmed(&folder)))
+            }
+            (Some(folder), true) => {
+                Error::new(Kind::Unavailable, format!("channel `{url}`, wanted for the {what}, does not exist"))
+                    .help(format!("there is no folder `{}`; check the channel's path", trimmed(&folder)))
+            }
+            (None, true) => {
+                Error::new(Kind::Unavailable, format!("channel `{url}`, wanted for the {what}, was not found"))
+                    .help("check the channel's name and the channel alias")
+            }
+            (_, false) => self.with_offline_help(Error::new(
+                Kind::Unavailable,
+                format!("channel `{url}`, wanted for the {what}, can't be read"),
+            )),
+        }
+        .because(error)
+    }
+
+    fn unsolvable(
+        &self,
+        request: &SolveRequest,
+        specs: &[MatchSpec],
+        found: &BTreeSet<PackageName>,
+        error: SolveError,
+    ) -> Error {
+        let explanation = match error {
+            SolveError::Unsolvable(reasons) => reasons.join("\n").trim().to_owned(),
+            SolveError::Cancelled => return Error::new(Kind::Interrupted, "solving was cancelled"),
+            other => other.to_string(),
+        };
+        let unknown: Vec<String> = specs
+            .iter()
+            .filter_map(exact_name)
+            .filter(|name| !name.as_normalized().starts_with("__") && !found.contains(*name))
+            .map(|name| format!("`{}`", name.as_source()))
+            .collect();
+        let asked = if self.channels.is_empty() { "none".to_owned() } else { self.listed() };
+        let help = if unknown.is_empty() {
+            format!("channels that were asked, the first that has a package's name decides: {asked}")
+        } else {
+            format!("no package {} for {} in channels: {asked}", unknown.join(", "), request.platform)
+        };
+        Error::new(Kind::Unavailable, format!("could not solve the {} for {}", request.what, request.platform))
+            .because(explanation)
+            .help(help)
+    }
+}
+
+/// The virtual packages (CEP 30) that an environment for `platform` may count on. `native`: those of this machine,
+/// as found; otherwise what a target is assumed to offer:
+///
+/// | target | |
+/// |---|---|
+/// | `linux-*` | `__unix`, `__linux 4.18`, `__glibc 2.28` (RHEL 8, the oldest system that conda-forge supports) |
+/// | `osx-*` | `__unix`, `__osx 13.0` |
+/// | `win-*` | `__win 10.0` |
+///
+/// and everywhere `__archspec` with the platform's base architecture. No target is assumed to have a GPU.
+///
+/// # Errors
+/// [`Kind::Machine`]: this machine can't be asked.
+pub fn virtual_packages(platform: Subdir, native: bool) -> Result<Vec<GenericVirtualPackage>> {
+    use rattler_virtual_packages::{Archspec, LibC, Linux, Osx, VirtualPackageOverrides, VirtualPackages, Windows};
+    let found = if native && Subdir::current() == Some(platform) {
+        // Without overrides no environment variable is read.
+        let overrides = VirtualPackageOverrides::default();
+        VirtualPackages::detect(&overrides, None)
+            .map_err(|error| Error::new(Kind::Machine, "could not find out what this machine offers").because(error))?
+    } else {
+        let mut assumed = VirtualPackages::default();
+        assumed.unix = platform.is_unix();
+        if platform.is_linux() {
+            assumed.linux = Some(Linux { version: version([4, 18]) });
+            assumed.libc = Some(LibC { family: "glibc".to_owned(), version: version([2, 28]) });
+        }
+        if platform.is_osx() {
+            assumed.osx = Some(Osx { version: version([13, 0]) });
+        }
+        if platform.is_windows() {
+            assumed.win = Some(Windows { version: Some(version([10, 0])) });
+        }
+        assumed.archspec = Archspec::from_platform(platform);
+        assumed
+    };
+    Ok(found.into_generic_virtual_packages().collect())
+}
+
+/// `major.minor`.
+fn version([major, minor]: [u64; 2]) -> Version {
+    // Two numbers with a dot are always a version.
+    format!("{major}.{minor}").parse().unwrap_or_else(|_| Version::major(major))
+}
+
+fn parse_alias(alias: &str) -> Result<Url> {
+    Url::parse(alias).map_err(|error| {
+        Error::new(Kind::Usage, format!("channel alias `{alias}` is not a url"))
+            .because(error)
+            .help("a channel alias is the url that channel names are appended to")
+    })
+}
+
+fn parse_specs(what: &str, texts: &[String]) -> Result<Vec<MatchSpec>> {
+    let parse = |text: &String| {
+        MatchSpec::from_str(text.trim(), ParseMatchSpecOptions::lenient()).map_err(|error| {
+            Error::new(Kind::Usage, format!("`{text}`, a requirement of the {what}, is not a match spec"))
+                .because(error)
+                .help("a requirement is a package's name, then a version and a build string where needed")
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+fn exact_name(spec: &MatchSpec) -> Option<&PackageName> {
+    match &spec.name {
+        PackageNameMatcher::Exact(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn folder_channel(folder: &Path) -> Result<Channel> {
+    let absolute = std::path::absolute(folder)?;
+    let url = Url::from_directory_path(&absolute)
+        .map_err(|()| Error::new(Kind::Usage, format!("folder `{}` can't be written as a url", absolute.display())))?;
+    Ok(Channel::from_url(url))
+}
+
+/// Without the slash that a channel's url ends with.
+fn trimmed(folder: &Path) -> String {
+    folder.components().collect::<PathBuf>().display().to_string()
+}
+
+fn http_client(offline: bool) -> Result<ClientWithMiddleware> {
+    let unable = || Error::new(Kind::Machine, "could not set up an HTTP client");
+    let client = reqwest::Client::builder()
+        .user_agent(concat!("gonda/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(30))
+        .read_timeout(Duration::from_secs(120))
+        .build()
+        .map_err(|error| unable().because(error))?;
+    let mut builder = reqwest_middleware::ClientBuilder::new(client);
+    if offline {
+        builder = builder.with(OfflineMiddleware);
+    }
+    let authentication = AuthenticationMiddleware::from_env_and_defaults().map_err(|error| unable().because(error))?;
+    Ok(builder.with(authentication).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+    use crate::index::tests::{TestPackage, write_package};
+    use serde_json::json;
+
+    struct World {
+        folder: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self { folder: tempfile::tempdir().unwrap() }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn channel(&self, name: &str, packages: &[(&str, &str, &str, &[&str])]) {
+            for (subdir, name_of_package, version, depends) in packages {
+                let run_exports = (*name_of_package == "lib").then(|| json!({ "weak": ["lib >=1"] }));
+                let package = TestPackage { subdir, name: name_of_package, version, depends, files: &[], run_exports };
+                write_package(&self.path(name), &package);
+            }
+            std::fs::create_dir_all(self.path(name)).unwrap();
+            crate::index::index(&self.path(name), &Events::silent()).unwrap();
+        }
+
+        fn open(&self, channels: &[&str]) -> Result<Channels> {
+            let settings = ChannelSettings {
+                channels: channels.iter().map(|&channel| channel.to_owned()).collect(),
+                channel_alias: None,
+                cache_root: self.path("cache"),
+                offline: true,
+                base_dir: self.folder.path().to_owned(),
+            };
+            Channels::open(settings, Events::silent())
+        }
+
+        fn request(&self, specs: &[&str]) -> SolveRequest {
+            SolveRequest {
+                what: "build environment of hello".to_owned(),
+                specs: specs.iter().map(|&spec| spec.to_owned()).collect(),
+                constraints: Vec::new(),
+                platform: Subdir::Linux64,
+                virtual_packages: virtual_packages(Subdir::Linux64, false).unwrap(),
+                extra_channel: Some(self.path("out")),
+            }
+        }
+
+        /// The chosen packages with their channels, or the error.
+        async fn check(&self, channels: &[&str], specs: &[&str]) -> String {
+            let answer = match self.open(channels) {
+                Ok(channels) => channels.solve(&self.request(specs)).await.map(|records| (channels, records)),
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok((channels, records)) => records
+                    .iter()
+                    .map(|record| format!("{}/{}", channels.name_of(record), record.identifier.to_file_name()))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                Err(error) => {
+                    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                    let text = format!(
+                        "{:?}: {error}\ncause: {cause}\nhelp: {}",
+                        error.kind,
+                        error.help.clone().unwrap_or_default()
+                    );
+                    text.replace(&self.folder.path().display().to_string(), "ROOT")
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_channel_with_a_name_decides_and_the_output_folder_goes_first() {
+        let world = World::new();
+        world.channel("one", &[("linux-64", "a", "1", &["lib"]), ("noarch", "lib", "1", &[])]);
+        world.channel("two", &[("linux-64", "a", "2", &[]), ("linux-64", "b", "1", &["a", "__glibc >=2.17"])]);
+        assert_eq!(world.check(&["./one", "./two"], &["b"]).await, "one/a-1-0.conda two/b-1-0.conda one/lib-1-0.conda");
+        assert_eq!(world.check(&["./two", "nodefaults", "./one"], &["b"]).await, "two/a-2-0.conda two/b-1-0.conda");
+        world.channel("out", &[("linux-64", "a", "0.5", &[])]);
+        assert_eq!(world.check(&["./two"], &["b"]).await, "out/a-0.5-0.conda two/b-1-0.conda");
+    }
+
+    #[tokio::test]
+    async fn what_was_just_built_is_found_by_the_next_solve() {
+        let world = World::new();
+        world.channel("one", &[("linux-64", "a", "1", &[])]);
+        let channels = world.open(&["./one"]).unwrap();
+        let solve = async |spec: &str| channels.solve(&world.request(&[spec])).await.map(|records| records.len());
+        assert!(solve("new").await.is_err());
+        world.channel("out", &[("linux-64", "new", "1", &["a"])]);
+        assert_eq!(solve("new").await.unwrap(), 2);
+        world.channel("out", &[("linux-64", "newer", "1", &["new"])]);
+        assert_eq!(solve("newer").await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_solved_is_explained() {
+        let world = World::new();
+        world.channel("one", &[("linux-64", "a", "1", &["b >=2"]), ("linux-64", "b", "1", &[])]);
+        let text = world.check(&["./one"], &["a"]).await;
+        assert!(
+            text.starts_with("Unavailable: could not solve the build environment of hello for linux-64\n"),
+            "{text}"
+        );
+        assert!(text.contains("b >=2"), "{text}");
+        assert!(text.contains("file://ROOT/one"), "{text}");
+        let text = world.check(&["./one"], &["a", "nosuch"]).await;
+        assert!(text.contains("help: no package `nosuch` for linux-64 in channels: `file://ROOT/one"), "{text}");
+        let text = world.check(&["./one"], &["a ==>1"]).await;
+        assert!(text.starts_with("Usage: `a ==>1`, a requirement of the build environment of hello"), "{text}");
+        let text = world.check(&["bad:name"], &["a"]).await;
+        assert!(text.starts_with("Usage: `bad:name` is not a channel"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_cannot_be_read_is_named() {
+        let world = World::new();
+        world.channel("one", &[("linux-64", "a", "1", &[])]);
+        std::fs::create_dir(world.path("bare")).unwrap();
+        let text = world.check(&["./one", "./none"], &["a"]).await;
+        assert!(text.contains("channel `file://ROOT/none/`"), "{text}");
+        assert!(text.contains("does not exist"), "{text}");
+        let text = world.check(&["./one", "./bare"], &["a"]).await;
+        assert!(text.contains("help: run `gonda channel index ROOT/bare`"), "{text}");
+        let text = world.check(&["./one", "http://127.0.0.1:9/somewhere"], &["a"]).await;
+        assert!(text.starts_with("Unavailable: channel `http://127.0.0.1:9/somewhere/`"), "{text}");
+        assert!(text.contains("help: `--offline` forbids fetching"), "{text}");
+        std::fs::write(world.path("one/linux-64/repodata.json"), "{ not json").unwrap();
+        let text = world.check(&["./one"], &["a"]).await;
+        assert!(text.starts_with("Unavailable: "), "{text}");
+        assert!(text.contains("file://ROOT/one"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_is_down_is_named() {
+        let world = World::new();
+        let mut settings = ChannelSettings {
+            channels: vec!["http://127.0.0.1:9/somewhere".to_owned()],
+            channel_alias: None,
+            cache_root: world.path("cache"),
+            offline: false,
+            base_dir: world.folder.path().to_owned(),
+        };
+        let channels = Channels::open(settings.clone(), Events::silent()).unwrap();
+        let error = channels.solve(&world.request(&["a"])).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Unavailable);
+        assert!(error.message.contains("`http://127.0.0.1:9/somewhere/`"), "{error}");
+        settings.channel_alias = Some("no url".to_owned());
+        assert_eq!(Channels::open(settings, Events::silent()).unwrap_err().kind, Kind::Usage);
+    }
+
+    #[tokio::test]
+    async fn run_exports_come_from_the_package() {
+        let world = World::new();
+        world.channel("one", &[("linux-64", "lib", "1", &[]), ("linux-64", "a", "1", &["lib"])]);
+        let channels = world.open(&["./one"]).unwrap();
+        let records = channels.solve(&world.request(&["a"])).await.unwrap();
+        let mut exports = Vec::new();
+        for record in &records {
+            exports.push(channels.run_exports(record).await.unwrap().weak);
+        }
+        assert_eq!(exports, [vec![], vec!["lib >=1".to_owned()]]);
+    }
+
+    #[test]
+    fn channels_are_named_without_paths_and_passwords() {
+        let world = World::new();
+        let names = |channels: &[&str]| world.open(channels).unwrap().names().join(" ");
+        assert_eq!(names(&["conda-forge", "./some/local", "conda-forge", "nodefaults"]), "conda-forge local");
+        assert_eq!(names(&["conda-forge/label/dev"]), "conda-forge/label/dev");
+        let text = names(&["https://user:secret@example.org/t/token/channel"]);
+        assert!(!text.contains("secret") && !text.contains("/token"), "{text}");
+        assert!(text.starts_with("https://") && text.ends_with("/channel"), "{text}");
+    }
+
+    #[test]
+    fn foreign_targets_have_assumed_virtual_packages() {
+        let check = |platform| {
+            let packages = virtual_packages(platform, false).unwrap();
+            packages.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(check(Subdir::LinuxAarch64), "__unix=0=0 __linux=4.18=0 __glibc=2.28=0 __archspec=1=aarch64");
+        assert_eq!(check(Subdir::OsxArm64), "__unix=0=0 __osx=13.0=0 __archspec=1=m1");
+        assert_eq!(check(Subdir::Win64), "__win=10.0=0 __archspec=1=x86_64");
+        assert!(!virtual_packages(Subdir::current().unwrap(), true).unwrap().is_empty());
+    }
+}

@@ -135,3 +135,23 @@ impl From<gonda_recipe::RecipeErrors> for Error {
         }
     }
 }
+
+/// Files that can't be read or written: the machine; what is no package, or not the one written: verification; what
+/// can't be packed: the build.
+impl From<gonda_packager::Error> for Error {
+    fn from(error: gonda_packager::Error) -> Self {
+        use gonda_packager::Error as Packager;
+        let kind = match &error {
+            Packager::Io { .. } => Kind::Machine,
+            Packager::Unpackable { .. } => Kind::Build,
+            Packager::Malformed { .. } | Packager::Verification { .. } => Kind::Verification,
+        };
+        let mut this = Self::new(kind, error.to_string());
+        this.help = error.help().map(str::to_owned);
+        this.cause = match error {
+            Packager::Io { source, .. } => Some(Box::new(source)),
+            _ => None,
+        };
+        this
+    }
+}

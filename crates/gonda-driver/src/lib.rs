@@ -3,21 +3,30 @@
 //! The only crate with network and processes. It never prints: it tells what happens through [`Event`]s and returns
 //! [`Error`]s, classified by who must act.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod error;
 mod event;
 
 pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
 
+pub mod bootstrap;
+pub mod build;
 pub mod channels;
 pub mod environment;
-pub mod bootstrap;
+pub mod host;
 pub mod index;
 pub mod info;
 pub mod isolation;
+pub mod locate;
 pub mod modules;
+pub mod planning;
 pub mod process;
 pub mod script;
+pub mod settings;
 pub mod source;
 pub mod stage;
+pub mod testbed;
 pub mod testing;
+mod workspace;

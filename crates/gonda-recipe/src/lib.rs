@@ -8,6 +8,8 @@
 //! order, rendered without any solved environment. Once the driver has solved an output's environments, it asks
 //! [`Rendering::finalize`] for the output as it is packed: exact pins, run exports and the hash take their values.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod error;
 mod output;
 mod rendering;
@@ -18,7 +20,8 @@ mod world;
 pub use error::{RecipeError, RecipeErrors};
 pub use output::{
     About, Build, Env, FileMatch, LegacyTest, Noarch, Output, PackageTest, PatchedSource, PinnedOutput, RecipeFormat,
-    Requirements, Resolved, ResolvedPackage, Script, ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests,
+    Requirements, Resolved, ResolvedPackage, Script, ScriptContent, ScriptVariable, Sections, Source, SourceKind,
+    Tests,
 };
 pub use rendering::{ConfigPlatform, Finalize, Rendering, Request, VariantFiles, load};
 pub use world::{DiskWorld, GitInfo, World};

@@ -126,7 +126,8 @@ pub struct Source {
     pub kind: SourceKind,
     /// v0 `folder`, v1 `target_directory`: where below the work folder it goes.
     pub folder: Option<String>,
-    /// Patches in order, relative to the recipe folder.
+    /// Patches in order, relative to the recipe folder. v1: `${{ SRC_DIR }}`, `${{ RECIPE_DIR }}` and
+    /// `${{ BUILD_DIR }}` stand for folders of the build.
     pub patches: Vec<String>,
 }
 
@@ -265,7 +266,8 @@ pub struct About {
     pub license: Option<String>,
     /// `license_family`.
     pub license_family: Option<String>,
-    /// Paths (v0) or globs (v1), in work folder or recipe folder.
+    /// Paths (v0) or globs (v1), in work folder or recipe folder. v1: a leading `!` takes matches away again, and
+    /// `${{ PREFIX }}` and its like stand for folders of the build.
     pub license_files: Vec<String>,
     /// v0 `prelink_message`.
     pub prelink_messages: Vec<String>,
@@ -318,15 +320,26 @@ pub struct LegacyTest {
     pub script: Option<String>,
 }
 
-/// One entry of CEP 14's `tests`, as it goes into `info/tests/tests.yaml`.
+/// One entry of CEP 14's `tests`, as it goes into `info/tests/tests.yaml`. Where it has globs, `script.cwd` names the
+/// folder below the prefix that the files are packed into (`etc/conda/test-files/NAME/INDEX`); if no file matches, the
+/// packer takes `cwd` out again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackageTest {
     /// The entry as data.
     pub spec: Value,
-    /// Globs of source files copied to `info/tests/<i>/`.
+    /// Globs of source files that the test needs.
     pub source_files: FileMatch,
-    /// Globs of recipe files copied there.
+    /// Globs of recipe files that the test needs.
     pub recipe_files: FileMatch,
+}
+
+impl PackageTest {
+    /// Whether the entry goes into the package. Checks of a package's content run where it is built, and stay there,
+    /// as rattler-build has it.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        self.spec.get("package_contents").is_none()
+    }
 }
 
 /// What the solver chose for an output, for finalising.

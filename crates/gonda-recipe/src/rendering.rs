@@ -1,5 +1,6 @@
 //! The entry: from a request to outputs, whichever format the recipe is in.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rattler_conda_types::Subdir;
@@ -96,7 +97,13 @@ impl Rendering {
     ///
     /// # Errors
     /// A pin on an output or package that `resolved` does not know.
-    pub fn specs(&self, index: usize, env: Env, resolved: &Resolved, world: &dyn World) -> Result<Vec<String>, RecipeErrors> {
+    pub fn specs(
+        &self,
+        index: usize,
+        env: Env,
+        resolved: &Resolved,
+        world: &dyn World,
+    ) -> Result<Vec<String>, RecipeErrors> {
         match &self.state {
             State::V0(state) => v0::specs(state, &self.outputs, index, env, resolved, world),
             State::V1(state) => v1::specs(state, &self.outputs, index, env, resolved, world),
@@ -111,6 +118,24 @@ impl Rendering {
         match &self.state {
             State::V0(state) => v0::finalize(state, &self.outputs, index, resolved, world),
             State::V1(state) => v1::finalize(state, &self.outputs, index, resolved, world),
+        }
+    }
+
+    /// A piece of a script of output `index` as it runs: v1 renders `${{ … }}` against the recipe's context, the
+    /// variant and the script's environment (names that none of them has render to nothing, as in rattler-build);
+    /// v0 text is what it is. Script *files* are never rendered.
+    ///
+    /// # Errors
+    /// An expression that can't be rendered.
+    pub fn render_script(
+        &self,
+        index: usize,
+        text: &str,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<String, RecipeErrors> {
+        match &self.state {
+            State::V0(_) => Ok(text.to_owned()),
+            State::V1(state) => v1::render_script(state, index, text, environment),
         }
     }
 }

@@ -1,0 +1,224 @@
+//! One group's work: fetch, patch, read go.mod, solve, install, run, pack, test.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
+use rattler_conda_types::{RepoDataRecord, Subdir};
+
+use super::{JobReport, Plan, Request, Session, Status};
+use crate::channels::{self, Channels, SolveRequest};
+use crate::planning::Selection;
+use crate::source::{self, Fetched, Placed, SourceSettings};
+use crate::workspace::Workspace;
+use crate::{Error, Event, Events, Kind, Phase, Result};
+
+/// Builds the outputs of a group one after the other. Never fails as a whole: each output has its report.
+pub(super) async fn run_group(
+    request: &Request,
+    selection: &Selection,
+    group: &[usize],
+    session: &Session,
+    channels: &Arc<Channels>,
+    events: &Events,
+) -> Vec<JobReport> {
+    let outputs = &selection.rendering.outputs;
+    let mut reports = Vec::new();
+    let mut shared: Option<Group> = None;
+    let mut finished: Vec<PinnedOutput> = Vec::new();
+    let mut broken = false;
+    for &index in group {
+        let output = &outputs[index];
+        let started = Instant::now();
+        if output.skip {
+            reports.push(JobReport::of(output, Status::Skipped, started.elapsed(), None));
+            continue;
+        }
+        if broken {
+            reports.push(JobReport::of(output, Status::NotTried, started.elapsed(), None));
+            continue;
+        }
+        let mut job = Job {
+            request,
+            selection,
+            session,
+            channels,
+            events,
+            index,
+            name: format!("{}-{} {}", output.name, output.version, output.target_platform),
+            output: output.clone(),
+            log: None,
+        };
+        let result = job.run(&mut shared, &finished).await;
+        let ok = result.is_ok();
+        let status = result.unwrap_or_else(Status::Failed);
+        let package = match &status {
+            Status::Built { artifact, .. } => Some(artifact.path.clone()),
+            _ => None,
+        };
+        events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
+        broken = !ok;
+        finished.push(PinnedOutput {
+            name: job.output.name.clone(),
+            version: job.output.version.clone(),
+            build_string: job.output.build_string.clone(),
+        });
+        if broken && let Some(shared) = &mut shared {
+            shared.workspace.keep();
+        }
+        reports.push(JobReport::of(&job.output, status, started.elapsed(), job.log));
+    }
+    reports
+}
+
+/// What the outputs of a group share.
+pub(super) struct Group {
+    pub(super) workspace: Workspace,
+    /// The work folder between two outputs; a job's room takes it and gives it back.
+    pub(super) work: PathBuf,
+    pub(super) placed: Placed,
+}
+
+/// One output on its way.
+pub(super) struct Job<'a> {
+    pub(super) request: &'a Request,
+    pub(super) selection: &'a Selection,
+    pub(super) session: &'a Session,
+    pub(super) channels: &'a Arc<Channels>,
+    pub(super) events: &'a Events,
+    pub(super) index: usize,
+    pub(super) name: String,
+    /// As rendered; finalised once its environments are solved.
+    pub(super) output: Output,
+    pub(super) log: Option<PathBuf>,
+}
+
+/// The solved environments of a job.
+pub(super) struct Solved {
+    pub(super) build: Vec<RepoDataRecord>,
+    pub(super) host: Vec<RepoDataRecord>,
+}
+
+impl Job<'_> {
+    async fn run(&mut self, shared: &mut Option<Group>, finished: &[PinnedOutput]) -> Result<Status> {
+        if shared.is_none() {
+            *shared = Some(self.fetch().await?);
+        }
+        let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
+        self.phase(Phase::Solve);
+        let solved = self.solve(group, finished).await?;
+        if self.request.dry_run {
+            let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
+            return Ok(Status::Planned(Box::new(plan)));
+        }
+        let settings = &self.request.settings;
+        let folder = settings.output_dir.join(self.output.subdir());
+        let existing = folder.join(self.output.filename());
+        if settings.skip_existing && existing.is_file() {
+            return Ok(Status::Exists(existing));
+        }
+        let artifact = self.build(group, &solved).await?;
+        let tests = self.test(&artifact).await?;
+        Ok(Status::Built { artifact, tests })
+    }
+
+    pub(super) fn phase(&self, phase: Phase) {
+        self.events.send(Event::Phase { job: self.name.clone(), phase });
+    }
+
+    /// Sources into the cache, from there into a work folder, patched.
+    async fn fetch(&self) -> Result<Group> {
+        self.phase(Phase::Fetch);
+        let settings = &self.request.settings;
+        let sources = SourceSettings {
+            mirrors: settings.source_mirrors.clone(),
+            offline: settings.offline,
+            ..SourceSettings::new(&settings.cache_root, &self.request.located.recipe_dir, self.output.format)
+        };
+        let fetched: Vec<Fetched> = source::fetch(&self.output.sources, &sources, self.events, &self.name).await?;
+        let workspace = Workspace::create(&settings.cache_root)?;
+        let work = workspace.path().join("source");
+        let placed = source::place(&fetched, &work).await?;
+        for remark in &placed.remarks {
+            self.events.note(&self.name, remark.clone());
+        }
+        Ok(Group { workspace, work, placed })
+    }
+
+    /// Chooses the packages of both environments and finalises the output with them.
+    async fn solve(&mut self, group: &Group, finished: &[PinnedOutput]) -> Result<Solved> {
+        let rendering = &self.selection.rendering;
+        let world = self.world();
+        let mut resolved = Resolved { outputs: finished.to_vec(), ..Resolved::default() };
+
+        let specs = rendering.specs(self.index, Env::Build, &resolved, &world)?;
+        let floor = modules::toolchain_floor(&group.work)?;
+        let build = self.solve_one("build", &specs, floor, self.output.build_platform).await?;
+        resolved.build = self.resolve(&build, &specs).await?;
+
+        let specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
+        let host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
+        resolved.host = self.resolve(&host, &specs).await?;
+
+        self.output = rendering.finalize(self.index, &resolved, &world)?;
+        self.name = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
+        if self.output.noarch.is_none() {
+            self.name = format!("{} {}", self.name, self.output.target_platform);
+        }
+        Ok(Solved { build, host })
+    }
+
+    fn world(&self) -> gonda_recipe::DiskWorld {
+        gonda_recipe::DiskWorld {
+            environ: self.request.settings.caller_environment.clone(),
+            ..gonda_recipe::DiskWorld::default()
+        }
+    }
+
+    async fn solve_one(
+        &self,
+        which: &str,
+        specs: &[String],
+        constraints: Vec<String>,
+        platform: Subdir,
+    ) -> Result<Vec<RepoDataRecord>> {
+        let native = platform == self.request.settings.build_platform && Subdir::current() == Some(platform);
+        self.channels
+            .solve(&SolveRequest {
+                what: format!("the {which} environment of `{}`", self.output.name),
+                specs: specs.to_vec(),
+                constraints,
+                platform,
+                virtual_packages: channels::virtual_packages(platform, native)?,
+                extra_channel: Some(self.request.settings.output_dir.clone()),
+            })
+            .await
+    }
+
+    /// Solved packages as finalising wants them; only those asked for by name bring their run exports.
+    async fn resolve(&self, records: &[RepoDataRecord], specs: &[String]) -> Result<Vec<ResolvedPackage>> {
+        let direct: Vec<&str> = specs.iter().map(|spec| name_of(spec)).collect();
+        let mut packages = Vec::with_capacity(records.len());
+        for record in records {
+            let package = &record.package_record;
+            let name = package.name.as_normalized().to_owned();
+            let direct = direct.iter().any(|spec| spec.eq_ignore_ascii_case(&name));
+            packages.push(ResolvedPackage {
+                version: package.version.to_string(),
+                build: package.build.clone(),
+                run_exports: if direct { self.channels.run_exports(record).await? } else { Default::default() },
+                direct,
+                name,
+            });
+        }
+        Ok(packages)
+    }
+}
+
+/// The package name that a match spec begins with.
+fn name_of(spec: &str) -> &str {
+    let spec = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim_start();
+    let end = spec.find(|c: char| c.is_whitespace() || "<>=!~[;,".contains(c)).unwrap_or(spec.len());
+    &spec[..end]
+}

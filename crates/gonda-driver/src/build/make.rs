@@ -1,0 +1,341 @@
+//! Making one package: environments installed, script run, result packed. What to do was decided before.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use gonda_packager::{Artifact, Compression, Package};
+use indexmap::IndexMap;
+use rattler_conda_types::RepoDataRecord;
+
+use super::job::{Group, Job, Solved};
+use crate::environment::{self, Share};
+use crate::isolation::{BuildEnv, Modules, Room, RoomSpec, paths, remove_all};
+use crate::script::{self, ActivatedEnv, Outside, Prepared};
+use crate::source::git_report;
+use crate::stage::{self, Stage};
+use crate::{Error, Event, Kind, Phase, Result, index, info};
+
+/// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
+const EARLIEST: i64 = 315_532_800;
+
+impl Job<'_> {
+    /// Installs, runs and packs. The work folder is the group's again afterwards.
+    pub(super) async fn build(&mut self, group: &mut Group, solved: &Solved) -> Result<Artifact> {
+        self.phase(Phase::Install);
+        let room = self.move_in(group, solved).await?;
+        let result = self.run_and_pack(group, solved, &room).await;
+        give_back(&room, &group.work)?;
+        match result {
+            Ok(artifact) => {
+                if self.request.settings.keep_work {
+                    group.workspace.keep();
+                    self.events.note(&self.name, format!("kept `{}`", room.disk().dir.display()));
+                    let mut room = room;
+                    room.keep();
+                } else {
+                    room.close()?;
+                }
+                Ok(artifact)
+            }
+            Err(error) => {
+                let mut room = room;
+                if error.kind == Kind::Build {
+                    room.keep();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A room with environments, source, recipe and modules in place.
+    async fn move_in(&self, group: &Group, solved: &Solved) -> Result<Room> {
+        let settings = &self.request.settings;
+        let mode = self.session.mode();
+        let merged = self.output.build.merge_build_host;
+        let (build_platform, target) = (self.output.build_platform, self.output.target_platform);
+        let mut spec = RoomSpec::new(group.workspace.path().join(format!("r{}", self.index)));
+        spec.merged = merged;
+        if mode.has_fixed_paths() && !merged {
+            let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
+            let shared =
+                environment::shared(self.channels, &solved.build, build_platform, &seen, &settings.cache_root).await?;
+            spec.build_env = BuildEnv::Shared(shared);
+        }
+        spec.modules = self.modules(group, solved).await?;
+        spec.binds = script::passed_files(&self.script_settings(group, solved, None));
+        let room = Room::prepare(spec, mode)?;
+        let (disk, seen) = (room.disk(), room.paths());
+
+        if merged {
+            let (at, seen_as) = (&disk.prefix, &seen.prefix);
+            environment::install(self.channels, &solved.build, build_platform, at, seen_as, Share::Private).await?;
+        } else {
+            if !mode.has_fixed_paths() {
+                let (at, seen_as) = (&disk.build_prefix, &seen.build_prefix);
+                environment::install(self.channels, &solved.build, build_platform, at, seen_as, Share::Private).await?;
+            }
+            if !solved.host.is_empty() {
+                let (at, seen_as) = (&disk.prefix, &seen.prefix);
+                environment::install(self.channels, &solved.host, target, at, seen_as, Share::Private).await?;
+            }
+        }
+        remove_all(&disk.src_dir)?;
+        fs_err::rename(&group.work, &disk.src_dir)?;
+        let skip = std::path::absolute(&settings.output_dir)?;
+        crate::source::copy_tree(&self.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
+        Ok(room)
+    }
+
+    async fn run_and_pack(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<Artifact> {
+        let prior = gonda_packager::list(&room.disk().prefix)?;
+        self.phase(Phase::Build);
+        self.run_scripts(group, solved, room).await?;
+        self.phase(Phase::Pack);
+        self.pack(group, room, &prior).await
+    }
+
+    /// Runs the output's scripts in their order, into the job's log.
+    async fn run_scripts(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<()> {
+        let (disk, seen) = (room.disk(), room.paths());
+        let log = self.start_log()?;
+        let mut activated = Vec::new();
+        if !solved.host.is_empty() && !self.output.build.merge_build_host {
+            activated.push(activate(&disk.prefix, &seen.prefix)?);
+        }
+        activated.push(activate(&disk.build_prefix, &seen.build_prefix)?);
+        let proxy = self.module_proxy(solved, &disk.build_prefix).await?;
+        let script_settings = script::Settings {
+            outside: Outside::look(seen),
+            git_folders: self.git_folders(group, &seen.src_dir),
+            ..self.script_settings(group, solved, proxy)
+        };
+        let rendering = &self.selection.rendering;
+        let index = self.index;
+        let prepared: Vec<Prepared> = script::prepare(&script::Job {
+            output: &self.output,
+            paths: seen,
+            recipe_dir: &disk.recipe_dir,
+            activated: &activated,
+            settings: &script_settings,
+            render: &|text, environment| Ok(rendering.render_script(index, text, environment)?),
+        })?;
+        let system = script::programs_of_the_system(disk, self.output.target_platform.is_windows());
+        for line in system.iter().map(script::SystemProgram::describe) {
+            append(&log, &line)?;
+        }
+        if prepared.is_empty() {
+            self.events.note(&self.name, "the recipe has no build script");
+        }
+        for script in &prepared {
+            for note in &script.environment.notes {
+                append(&log, note)?;
+            }
+            script.write(&disk.src_dir)?;
+            let on_line = |line: &str| {
+                self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
+            };
+            let exit = room.run(script.command(seen), on_line, Some(&log)).await?;
+            if !exit.success() {
+                let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
+                let help = format!(
+                    "the whole log is `{}`; the job's folders are kept in `{}`",
+                    log.display(),
+                    disk.dir.display()
+                );
+                return Err(Error::new(Kind::Build, message).because(LastLines(exit.last_lines)).help(help));
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.
+    async fn pack(&self, group: &Group, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
+        let (disk, seen) = (room.disk(), room.paths());
+        let settings = &self.request.settings;
+        let seen_prefix = utf8(&seen.prefix)?;
+        let fixed_prefix = utf8(&paths::host_prefix())?;
+        let foreign: Vec<String> = if seen.fixed {
+            Vec::new()
+        } else {
+            vec![utf8(&seen.src_dir)?, utf8(&seen.build_prefix)?, utf8(&seen.home)?]
+        };
+        let staged = stage::stage(&Stage {
+            output: &self.output,
+            prefix: &disk.prefix,
+            seen_prefix: &seen_prefix,
+            fixed_prefix: &fixed_prefix,
+            prior,
+            added: None,
+            foreign: &foreign,
+            recipe_dir: &disk.recipe_dir,
+        })?;
+        let said = staged.remarks.iter().map(ToString::to_string).chain(staged.warnings);
+        for warning in said {
+            self.events.warn(&self.name, warning);
+        }
+        let git = match group.placed.git {
+            Some(ref facts) => git_report(&disk.src_dir.join(relative(&facts.top, &group.work)))?,
+            None => String::new(),
+        };
+        let places: Vec<(String, PathBuf)> = [
+            (&seen.src_dir, &disk.src_dir),
+            (&seen.prefix, &disk.prefix),
+            (&seen.recipe_dir, &disk.recipe_dir),
+            (&seen.build_prefix, &disk.build_prefix),
+        ]
+        .into_iter()
+        .map(|(seen, disk)| Ok((utf8(seen)?, disk.clone())))
+        .collect::<Result<_>>()?;
+        let hidden: Vec<(String, String)> = vec![
+            (utf8(&disk.dir)?, paths::ROOT.to_owned()),
+            (utf8(&self.request.located.recipe_dir)?, format!("{}/{}", paths::ROOT, paths::RECIPE)),
+        ];
+        let recipe_file = self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let info = info::info(&info::Facts {
+            output: &self.output,
+            channels: &self.channels.names(),
+            recipe_dir: &disk.recipe_dir,
+            recipe_file,
+            work_dir: &disk.src_dir,
+            prefix: &disk.prefix,
+            build_prefix: &disk.build_prefix,
+            places: &places,
+            hidden: &hidden,
+            timestamp: self.timestamp(group),
+            git: &git,
+            recipe_files: &[],
+            not_recipe: &[],
+        })?;
+        let mut entries = staged.entries;
+        entries.extend(info.payload);
+        let folder = settings.output_dir.join(self.output.subdir());
+        let stem = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
+        let compression = settings.compression_level.map_or(Compression::DEFAULT, Compression::of_level);
+        let threads = u32::try_from(settings.jobs).unwrap_or(1);
+        let timestamp = self.timestamp(group);
+        let (output_dir, events) = (settings.output_dir.clone(), self.events.clone());
+        let artifact = blocking(move || {
+            let package = Package { stem: &stem, entries: &entries, info: &info.files, timestamp, compression, threads };
+            let artifact = gonda_packager::write(&folder, &package)?;
+            index::add_to_index(&output_dir, &artifact.path, &events)?;
+            Ok(artifact)
+        })
+        .await?;
+        self.channels.forget(&settings.output_dir);
+        Ok(artifact)
+    }
+
+    /// `SOURCE_DATE_EPOCH` of the caller, else the newest time of the sources, else 1980-01-01. Never the clock.
+    fn timestamp(&self, group: &Group) -> i64 {
+        let given = self.request.settings.caller_environment.get("SOURCE_DATE_EPOCH");
+        let given = given.and_then(|text| text.trim().parse::<i64>().ok());
+        given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)
+    }
+
+    fn script_settings(&self, group: &Group, solved: &Solved, go_proxy: Option<String>) -> script::Settings {
+        let settings = &self.request.settings;
+        let mut go_environment = IndexMap::new();
+        let go = &settings.go;
+        for (name, value) in [("GOSUMDB", &go.gosumdb), ("GONOSUMDB", &go.gonosumdb), ("GOPRIVATE", &go.goprivate)] {
+            if let Some(value) = value {
+                go_environment.insert(name.to_owned(), value.clone());
+            }
+        }
+        script::Settings {
+            cpu_count: settings.jobs,
+            source_date_epoch: self.timestamp(group),
+            go_proxy,
+            go_environment,
+            go_version: go_version(&solved.build),
+            caller: settings.caller_environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            open_network: true,
+            ..script::Settings::default()
+        }
+    }
+
+    /// Git sources as the script sees them.
+    fn git_folders(&self, group: &Group, src_dir: &Path) -> Vec<PathBuf> {
+        let kinds = self.output.sources.iter().map(|source| &source.kind);
+        let of_git = kinds.zip(&group.placed.folders);
+        of_git
+            .filter(|(kind, _)| matches!(kind, gonda_recipe::SourceKind::Git { .. }))
+            .map(|(_, folder)| src_dir.join(relative(folder, &group.work)))
+            .collect()
+    }
+
+    /// `<output-dir>/logs/<package>_<target>.log`, empty.
+    fn start_log(&mut self) -> Result<PathBuf> {
+        let folder = self.request.settings.output_dir.join("logs");
+        fs_err::create_dir_all(&folder)?;
+        let stem = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
+        let log = folder.join(format!("{stem}_{}.log", self.output.target_platform));
+        fs_err::write(&log, "")?;
+        self.log = Some(log.clone());
+        Ok(log)
+    }
+}
+
+/// The end of a script's output, as the cause of its failure.
+#[derive(Debug)]
+struct LastLines(Vec<String>);
+
+impl std::fmt::Display for LastLines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the script's last lines:")?;
+        for line in &self.0 {
+            write!(f, "\n{line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LastLines {}
+
+/// The work folder goes back to the group, for the next output or for whoever looks at a failed job.
+fn give_back(room: &Room, work: &Path) -> Result<()> {
+    if room.disk().src_dir.is_dir() {
+        fs_err::rename(&room.disk().src_dir, work)?;
+    }
+    Ok(())
+}
+
+fn activate(disk: &Path, seen: &Path) -> Result<ActivatedEnv> {
+    let activation = environment::activation(disk, seen)?;
+    Ok(ActivatedEnv {
+        prefix: seen.to_path_buf(),
+        variables: activation.variables,
+        scripts: if cfg!(windows) { activation.bat } else { activation.sh },
+    })
+}
+
+/// Major and minor version of the `go` in a solved environment.
+fn go_version(records: &[RepoDataRecord]) -> Option<(u64, u64)> {
+    let go = records.iter().find(|record| record.package_record.name.as_normalized() == "go")?;
+    go.package_record.version.version().as_major_minor()
+}
+
+fn relative<'a>(path: &'a Path, base: &Path) -> &'a Path {
+    path.strip_prefix(base).unwrap_or(path)
+}
+
+fn utf8(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("the folder `{}` has a name that is not UTF-8", path.display()))
+            .help("choose another folder")
+    })
+}
+
+fn append(log: &Path, line: &str) -> Result<()> {
+    use std::io::Write as _;
+    let mut file = fs_err::OpenOptions::new().append(true).create(true).open(log)?;
+    writeln!(file, "{line}")?;
+    Ok(())
+}
+
+/// Runs file work on a thread that may wait.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::new(Kind::Bug, "work on files ended early").because(error)),
+    }
+}

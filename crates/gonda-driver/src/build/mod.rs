@@ -1,0 +1,171 @@
+//! Building: from recipes on disk to verified, tested, indexed packages.
+//!
+//! A *group* is the outputs of one recipe for one variant: they share sources and work folder, as in conda-build,
+//! and are built one after the other, so that a later one can need an earlier one. Each output is a job with a log,
+//! environments and a room of its own.
+
+mod check;
+mod job;
+mod make;
+mod modules;
+mod plan;
+mod session;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gonda_packager::Artifact;
+use gonda_recipe::{ConfigPlatform, Finalize, Output, VariantFiles};
+use rattler_conda_types::Subdir;
+use serde::Serialize;
+
+pub use plan::{LockedPackage, Plan, PlannedSource};
+pub use session::Session;
+
+pub(crate) use make::blocking;
+
+use crate::locate::Located;
+use crate::planning::{self, Selected, Selection};
+use crate::settings::Settings;
+use crate::testbed::TestSummary;
+use crate::{Error, Events, Result};
+
+/// What to build.
+#[derive(Debug)]
+pub struct Request {
+    /// The recipe.
+    pub located: Located,
+    /// The user's variant files.
+    pub variants: VariantFiles,
+    /// Target platforms, in order.
+    pub targets: Vec<Subdir>,
+    /// For which platform a recipe's own variant file is read.
+    pub config_platform: ConfigPlatform,
+    /// Only plan: solve, but run nothing.
+    pub dry_run: bool,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Status {
+    /// A package was written, verified and, where possible, tested.
+    Built {
+        /// The package.
+        artifact: Artifact,
+        /// What became of its tests.
+        tests: TestSummary,
+    },
+    /// The recipe skips this variant.
+    Skipped,
+    /// The package is there already.
+    Exists(PathBuf),
+    /// Only planned.
+    Planned(Box<Plan>),
+    /// No package.
+    Failed(Error),
+    /// Not tried, because an output before it failed.
+    NotTried,
+}
+
+/// One job's result.
+#[derive(Debug)]
+pub struct JobReport {
+    /// Package name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Build string, as far as it is known.
+    pub build_string: String,
+    /// The target platform.
+    pub target: Subdir,
+    /// How it ended.
+    pub status: Status,
+    /// Wall time.
+    pub elapsed: Duration,
+    /// The log, where there is one.
+    pub log: Option<PathBuf>,
+}
+
+impl JobReport {
+    fn of(output: &Output, status: Status, elapsed: Duration, log: Option<PathBuf>) -> Self {
+        Self {
+            name: output.name.clone(),
+            version: output.version.clone(),
+            build_string: output.build_string.clone(),
+            target: output.target_platform,
+            status,
+            elapsed,
+            log,
+        }
+    }
+
+    /// The status as one word.
+    #[must_use]
+    pub fn word(&self) -> StatusWord {
+        match self.status {
+            Status::Built { .. } => StatusWord::Built,
+            Status::Skipped => StatusWord::Skipped,
+            Status::Exists(_) => StatusWord::Exists,
+            Status::Planned(_) => StatusWord::Planned,
+            Status::Failed(_) => StatusWord::Failed,
+            Status::NotTried => StatusWord::NotTried,
+        }
+    }
+}
+
+/// [`Status`] without its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "see Status")]
+pub enum StatusWord {
+    Built,
+    Skipped,
+    Exists,
+    Planned,
+    Failed,
+    NotTried,
+}
+
+/// Builds a recipe for all that was asked. One failing job doesn't stop others that don't need it; its error stands in
+/// its report.
+///
+/// # Errors
+/// What concerns all jobs: recipe mistakes, channels that are none, a cache that can't be written.
+pub async fn build(request: &Request, session: &Session, events: &Events) -> Result<Vec<JobReport>> {
+    let selections = planning::select(&Selected {
+        located: &request.located,
+        variants: request.variants.clone(),
+        targets: request.targets.clone(),
+        build_platform: request.settings.build_platform,
+        config_platform: request.config_platform,
+        finalize: Finalize::No,
+        environment: &request.settings.caller_environment,
+    })?;
+    let mut reports = Vec::new();
+    for selection in &selections {
+        let channels = session.channels(&request.settings, selection.rendering.channel_sources.as_deref(), events)?;
+        for group in groups(selection) {
+            reports.extend(job::run_group(request, selection, &group, session, &channels, events).await);
+        }
+    }
+    Ok(reports)
+}
+
+/// The outputs of a rendering by variant: those with the same top level and the same variant share their work folder.
+fn groups(selection: &Selection) -> Vec<Vec<usize>> {
+    let outputs = &selection.rendering.outputs;
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (index, output) in outputs.iter().enumerate() {
+        let belongs = |group: &&mut Vec<usize>| {
+            let first = &outputs[group[0]];
+            output.parent.is_some() && first.parent == output.parent && first.variant == output.variant
+        };
+        match groups.iter_mut().find(belongs) {
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
+        }
+    }
+    groups
+}

@@ -1,0 +1,62 @@
+//! What the jobs of one gonda process share: channels that were opened, and what the machine gives for isolation.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::channels::{ChannelSettings, Channels};
+use crate::isolation::Mode;
+use crate::settings::Settings;
+use crate::{Events, Result};
+
+/// Shared by all jobs of a process.
+pub struct Session {
+    mode: Mode,
+    channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
+}
+
+impl Session {
+    /// Finds out what the machine gives.
+    ///
+    /// # Errors
+    /// `Kind::Machine` where isolation is asked for and can't be had, or the cache can't be written.
+    pub async fn open(settings: &Settings, events: &Events) -> Result<Self> {
+        fs_err::create_dir_all(&settings.cache_root)?;
+        let mode = settings.isolation.resolve(&settings.cache_root.join("work"), events).await?;
+        Ok(Self { mode, channels: Mutex::default() })
+    }
+
+    /// How jobs are kept apart.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The channels for a recipe, opened once for each list.
+    ///
+    /// # Errors
+    /// A name that is no channel.
+    pub fn channels(
+        &self,
+        settings: &Settings,
+        channel_sources: Option<&[String]>,
+        events: &Events,
+    ) -> Result<Arc<Channels>> {
+        let names = settings.channels.resolve(channel_sources);
+        let mut known = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channels) = known.get(&names) {
+            return Ok(Arc::clone(channels));
+        }
+        let channels = Arc::new(Channels::open(
+            ChannelSettings {
+                channels: names.clone(),
+                channel_alias: settings.channels.alias.clone(),
+                cache_root: settings.cache_root.clone(),
+                offline: settings.offline,
+                base_dir: settings.base_dir.clone(),
+            },
+            events.clone(),
+        )?);
+        known.insert(names, Arc::clone(&channels));
+        Ok(channels)
+    }
+}

@@ -1,0 +1,198 @@
+//! What differs by the system that gonda itself runs on: process groups, the system part of PATH, shells, permissions.
+//!
+//! Everything else in this crate is written once for Linux, macOS and Windows and asks here.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+/// The last part of a script's PATH: where the system keeps its own programs, and nothing that a user or another
+/// package manager put there (`/usr/local`, `/opt`, `~/.local` are left out on purpose).
+#[cfg(not(windows))]
+const SYSTEM_PATH: &[&str] = &["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+
+/// What separates folders in PATH.
+#[cfg(not(windows))]
+pub(crate) const PATH_SEPARATOR: char = ':';
+/// What separates folders in PATH.
+#[cfg(windows)]
+pub(crate) const PATH_SEPARATOR: char = ';';
+
+/// The folders of the system part of PATH.
+pub(crate) fn system_path() -> Vec<PathBuf> {
+    #[cfg(not(windows))]
+    {
+        SYSTEM_PATH.iter().map(PathBuf::from).collect()
+    }
+    #[cfg(windows)]
+    {
+        let root = windows_root();
+        vec![
+            root.join("System32"),
+            root.clone(),
+            root.join("System32").join("Wbem"),
+            root.join("System32").join("WindowsPowerShell").join("v1.0"),
+        ]
+    }
+}
+
+/// Variables without which no program of the system starts, with their values. Empty on unix.
+pub(crate) fn system_variables() -> Vec<(String, String)> {
+    #[cfg(not(windows))]
+    {
+        Vec::new()
+    }
+    #[cfg(windows)]
+    {
+        let root = windows_root();
+        let drive: String = root.to_string_lossy().chars().take(2).collect();
+        let shell = root.join("System32").join("cmd.exe");
+        vec![
+            ("SystemRoot".to_owned(), root.to_string_lossy().into_owned()),
+            ("windir".to_owned(), root.to_string_lossy().into_owned()),
+            ("SystemDrive".to_owned(), drive),
+            ("ComSpec".to_owned(), shell.to_string_lossy().into_owned()),
+            ("PATHEXT".to_owned(), ".COM;.EXE;.BAT;.CMD;.VBS;.VBE;.JS;.JSE;.WSF;.WSH;.MSC".to_owned()),
+        ]
+    }
+}
+
+/// The Windows folder, found by the one place where every Windows keeps its shell.
+#[cfg(windows)]
+fn windows_root() -> PathBuf {
+    ["C:\\Windows", "D:\\Windows", "E:\\Windows"]
+        .iter()
+        .map(PathBuf::from)
+        .find(|root| root.join("System32").join("cmd.exe").is_file())
+        .unwrap_or_else(|| PathBuf::from("C:\\Windows"))
+}
+
+/// The shell that runs generated scripts: bash on unix (from the system, as conda-build has it), cmd on Windows.
+pub(crate) fn shell() -> PathBuf {
+    #[cfg(not(windows))]
+    {
+        find_program("bash", &system_path()).unwrap_or_else(|| PathBuf::from("/bin/bash"))
+    }
+    #[cfg(windows)]
+    {
+        windows_root().join("System32").join("cmd.exe")
+    }
+}
+
+/// The file that a shell would start for a bare name, looking through folders in order.
+pub(crate) fn find_program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    // `/bin` comes first for bash where both exist, because `/bin/bash` is the name that everyone knows.
+    let preferred = (name == "bash").then(|| PathBuf::from("/bin"));
+    let suffixes: &[&str] = if cfg!(windows) { &[".exe", ".bat", ".cmd", ""] } else { &[""] };
+    preferred
+        .iter()
+        .chain(folders)
+        .flat_map(|folder| suffixes.iter().map(move |suffix| folder.join(format!("{name}{suffix}"))))
+        .find(|path| is_executable(path))
+}
+
+/// Whether a path names a file that can be started.
+pub(crate) fn is_executable(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        path.is_file()
+    }
+}
+
+/// Where Go looks for the user's configuration (`os.UserConfigDir`) when HOME is `home` and XDG variables are unset.
+pub(crate) fn user_config_dir(home: &Path) -> PathBuf {
+    if cfg!(windows) {
+        home.join("AppData").join("Roaming")
+    } else if cfg!(target_os = "macos") {
+        home.join("Library").join("Application Support")
+    } else {
+        home.join(".config")
+    }
+}
+
+/// Makes a process the leader of a group of its own, so that it can be ended with all that it started, and so that a
+/// Ctrl-C at the terminal reaches gonda alone.
+pub(crate) fn own_group(command: &mut tokio::process::Command) {
+    #[cfg(unix)]
+    {
+        command.process_group(0);
+    }
+    #[cfg(windows)]
+    {
+        const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+        command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+    }
+}
+
+/// Ends a process that leads a group, and its group. Nothing happens where none is left.
+pub(crate) fn end_group(leader: u32) {
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{Signal, killpg};
+        if let Ok(leader) = i32::try_from(leader) {
+            // The group may be gone already, and then there is nothing to end.
+            let _ = killpg(nix::unistd::Pid::from_raw(leader), Signal::SIGKILL);
+        }
+    }
+    #[cfg(windows)]
+    {
+        // Windows ends a tree of processes by this program only, short of job objects, which need unsafe code.
+        let _ = std::process::Command::new(windows_root().join("System32").join("taskkill.exe"))
+            .args(["/T", "/F", "/PID", &leader.to_string()])
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status();
+    }
+}
+
+/// The signal that ended a process.
+pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    {
+        std::os::unix::process::ExitStatusExt::signal(&status)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = status;
+        None
+    }
+}
+
+/// Lets the owner do everything with a file or folder; a symbolic link is left alone.
+pub(crate) fn make_removable(path: &Path) -> std::io::Result<()> {
+    let meta = path.symlink_metadata()?;
+    if meta.is_symlink() {
+        return Ok(());
+    }
+    let mut permissions = meta.permissions();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if permissions.mode() & 0o700 == 0o700 {
+            return Ok(());
+        }
+        permissions.set_mode(permissions.mode() | 0o700);
+    }
+    #[cfg(not(unix))]
+    {
+        if !permissions.readonly() {
+            return Ok(());
+        }
+        #[allow(clippy::permissions_set_readonly_false)]
+        permissions.set_readonly(false);
+    }
+    std::fs::set_permissions(path, permissions)
+}
+
+/// Whether a folder's name is one of those by which Go finds the repository that encloses a module
+/// (`cmd/go/internal/vcs`, `vcsList`).
+pub(crate) fn repository_mark(folder: &Path) -> Option<&'static str> {
+    const MARKS: &[&str] = &[".git", ".hg", ".svn", ".bzr", "_FOSSIL_", ".fslckout"];
+    MARKS.iter().copied().find(|mark| folder.join(OsStr::new(mark)).symlink_metadata().is_ok())
+}

@@ -1,0 +1,443 @@
+//! Namespaces on Linux: what a room is made of, and the process that makes it.
+//!
+//! A process with threads can't enter a user namespace, so gonda starts itself again (`__room`), twice over. The first
+//! process makes the namespaces and waits; the second is the first process of the new process namespace, makes the
+//! mounts, gives up its powers over them in a further user namespace, starts the command, and reaps whatever becomes
+//! its child. When it ends, the kernel ends everything that the command left running; and it ends when the first
+//! process does, or when gonda, which holds the other end of its standard input, is gone.
+//!
+//! Only safe calls of the `nix` crate are used.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use indexmap::IndexMap;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Gid, Uid, pivot_root, sethostname, setsid};
+use serde::{Deserialize, Serialize};
+
+use super::room::{Bind, io_error};
+use super::{TRAMPOLINE, paths};
+use crate::process::{self, Command, Exit};
+use crate::{Error, Kind, Result};
+
+/// The second process's argument, after [`TRAMPOLINE`].
+const INIT: &str = "init";
+/// gonda's own program, whatever its name and even if the file was replaced meanwhile.
+const SELF: &str = "/proc/self/exe";
+/// The user that scripts are: not root, whose `tar` restores owners and fails, and the same on every machine.
+const USER: u32 = 1000;
+/// Where things are put aside while the root is made.
+const ASIDE: &str = "/.gonda";
+/// Further folders of the system that exist on some distributions and hold what `/usr` and `/etc` link to.
+const SYSTEM_FOLDERS: &[&str] = &["/nix", "/gnu", "/var/lib/ca-certificates"];
+/// The name of the machine, as the script sees it.
+const HOST_NAME: &str = "gonda";
+
+/// All that the second process is told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Setup {
+    /// The job's folder.
+    dir: PathBuf,
+    /// A file in it for what became of the command.
+    report: PathBuf,
+    binds: Vec<(PathBuf, PathBuf, bool)>,
+    overlays: Vec<Overlay>,
+    program: String,
+    args: Vec<String>,
+    cwd: PathBuf,
+    env: IndexMap<String, String>,
+}
+
+/// A layer of the job's own over a shared folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Overlay {
+    /// The shared folder, which is only read.
+    pub(super) lower: PathBuf,
+    /// The job's layer: a name in the job's folder.
+    pub(super) upper: String,
+    /// Where the script sees the two as one.
+    pub(super) seen: PathBuf,
+    /// The layer is in memory, not in the job's folder.
+    pub(super) memory: bool,
+}
+
+/// What became of the command.
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+enum Report {
+    /// The room could not be made: what was being done, and the system's word.
+    Failed(String),
+    /// The command could not be started.
+    NotStarted(String),
+    /// It ended with an exit code.
+    Exited(i32),
+    /// A signal ended it.
+    Signaled(i32),
+}
+
+impl Setup {
+    pub(super) fn new(dir: &Path, binds: Vec<Bind>, overlays: Vec<Overlay>, command: &Command) -> Result<Self> {
+        let text = |text: &OsStr| {
+            let shown = text.to_string_lossy();
+            text.to_str()
+                .map(ToOwned::to_owned)
+                .ok_or_else(|| Error::new(Kind::Usage, format!("the argument `{shown}` of a command is not UTF-8")))
+        };
+        let dir = std::path::absolute(dir).map_err(|error| io_error("find", dir, error))?;
+        let absolute = |path: &Path| std::path::absolute(path).map_err(|error| io_error("find", path, error));
+        Ok(Self {
+            report: dir.join("report.json"),
+            binds: binds
+                .into_iter()
+                .map(|bind| Ok((absolute(&bind.disk)?, bind.seen, bind.writable)))
+                .collect::<Result<_>>()?,
+            overlays: overlays
+                .into_iter()
+                .map(|overlay| Ok(Overlay { lower: absolute(&overlay.lower)?, ..overlay }))
+                .collect::<Result<_>>()?,
+            program: text(&command.program)?,
+            args: command.args.iter().map(|arg| text(arg)).collect::<Result<_>>()?,
+            cwd: command.cwd.clone(),
+            env: command.env.clone(),
+            dir,
+        })
+    }
+}
+
+/// Makes the room and runs the command in it.
+pub(super) async fn run(
+    setup: Setup,
+    hidden: Vec<String>,
+    on_line: impl FnMut(&str) + Send,
+    log: Option<&Path>,
+) -> Result<Exit> {
+    for folder in ["root", "overlay"] {
+        let folder = setup.dir.join(folder);
+        std::fs::create_dir_all(&folder).map_err(|error| io_error("make", &folder, error))?;
+    }
+    // What a former run in the same room said must not be taken for this one's word.
+    let _ = std::fs::remove_file(&setup.report);
+    let text = serde_json::to_vec(&setup).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+    let mut feed = format!("{}\n", text.len()).into_bytes();
+    feed.extend_from_slice(&text);
+    let mut command = Command::new(SELF, &setup.dir).args([TRAMPOLINE]);
+    command.feed = Some(feed);
+    command.hidden = hidden;
+    let exit = process::run(command, on_line, log).await?;
+
+    let report = match std::fs::read(&setup.report) {
+        Ok(text) => serde_json::from_slice::<Report>(&text).ok(),
+        Err(_) => None,
+    };
+    let machine = |message: String| Error::new(Kind::Machine, message);
+    match report {
+        Some(Report::Exited(code)) => Ok(Exit { code: Some(code), signal: None, ..exit }),
+        Some(Report::Signaled(signal)) => Ok(Exit { code: None, signal: Some(signal), ..exit }),
+        Some(Report::NotStarted(reason)) => {
+            Err(machine(format!("`{}` can't be started in `{}`: {reason}", setup.program, setup.cwd.display())))
+        }
+        Some(Report::Failed(reason)) => Err(machine(reason)),
+        // Ended from outside.
+        None if exit.signal.is_some() => Ok(exit),
+        None => {
+            let said = exit.last_lines.join("; ");
+            Err(machine(format!("the process that isolates scripts ended with {}: {said}", exit.describe())))
+        }
+    }
+}
+
+/// The trampoline: what this process does when it was started as `__room`.
+pub(super) fn enter(stage: Option<&OsStr>) -> u8 {
+    let result = match stage {
+        None => outside(),
+        Some(stage) if stage == INIT => inside(),
+        Some(_) => Err("started in an unknown way".to_owned()),
+    };
+    match result {
+        Ok(code) => code,
+        Err(reason) => {
+            // This is the output of a process of gonda's own, read by gonda.
+            let _ = writeln!(std::io::stderr(), "{reason}");
+            Kind::Machine.exit_code()
+        }
+    }
+}
+
+type Step<T> = std::result::Result<T, String>;
+
+/// Names the step that failed.
+fn step<T, E: std::fmt::Display>(what: impl std::fmt::Display, result: std::result::Result<T, E>) -> Step<T> {
+    result.map_err(|error| format!("{what} failed: {error}"))
+}
+
+/// The first process: makes namespaces, starts the second, waits.
+fn outside() -> Step<u8> {
+    let (user, group) = (Uid::effective().as_raw(), Gid::effective().as_raw());
+    let flags = CloneFlags::CLONE_NEWUSER
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS;
+    step("making a user namespace", unshare(flags))?;
+    map_user(0, user, group)?;
+    let mut init = std::process::Command::new(SELF);
+    // Ended with this process, for its standard input may outlive it for a moment.
+    let status = step("starting in the namespace", init.args([TRAMPOLINE, INIT]).env_clear().status())?;
+    Ok(u8::try_from(status.code().unwrap_or(255)).unwrap_or(255))
+}
+
+/// Makes this process's user and group appear under another number in the user namespace that it just entered.
+fn map_user(inside: u32, user: u32, group: u32) -> Step<()> {
+    let write = |file: &str, text: &str| step(format!("writing `{file}`"), std::fs::write(file, text));
+    write("/proc/self/setgroups", "deny")?;
+    write("/proc/self/uid_map", &format!("{inside} {user} 1\n"))?;
+    write("/proc/self/gid_map", &format!("{inside} {group} 1\n"))
+}
+
+/// The second process: the first of its process namespace.
+fn inside() -> Step<u8> {
+    let setup = read_setup()?;
+    let mut report = step("making the report", File::create(&setup.report))?;
+    let mut tell = |word: &Report| {
+        let text = serde_json::to_vec(word).unwrap_or_default();
+        // Without a report gonda says that this process ended without one.
+        let _ = report.write_all(&text);
+    };
+    if let Err(reason) = make_room(&setup) {
+        tell(&Report::Failed(reason.clone()));
+        return Err(reason);
+    }
+    // Ends with gonda: only it holds the other end.
+    std::thread::spawn(|| {
+        let mut buffer = [0; 64];
+        while matches!(std::io::stdin().read(&mut buffer), Ok(1..)) {}
+        std::process::exit(i32::from(Kind::Interrupted.exit_code()));
+    });
+
+    let mut command = std::process::Command::new(&setup.program);
+    command.args(&setup.args).current_dir(&setup.cwd).env_clear().envs(&setup.env).stdin(Stdio::null());
+    let child = match command.spawn() {
+        Ok(child) => i32::try_from(child.id()).unwrap_or(i32::MAX),
+        Err(error) => {
+            let reason = format!("`{}`: {error}", setup.program);
+            tell(&Report::NotStarted(error.to_string()));
+            return Err(reason);
+        }
+    };
+    loop {
+        match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == child => {
+                tell(&Report::Exited(code));
+                return Ok(u8::try_from(code & 0xff).unwrap_or(255));
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => {
+                tell(&Report::Signaled(signal as i32));
+                return Ok(128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or(127)));
+            }
+            // An orphan, reaped, or an interruption.
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(format!("waiting failed: {error}")),
+        }
+    }
+}
+
+fn read_setup() -> Step<Setup> {
+    let mut input = std::io::stdin().lock();
+    let mut length = String::new();
+    step("reading the set-up", input.read_line(&mut length))?;
+    let length: usize = step("reading the set-up", length.trim().parse())?;
+    let mut text = vec![0; length];
+    step("reading the set-up", input.read_exact(&mut text))?;
+    step("reading the set-up", serde_json::from_slice(&text))
+}
+
+/// Makes the new root and moves into it.
+fn make_room(setup: &Setup) -> Step<()> {
+    const NONE: Option<&str> = None;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    step("making mounts private", mount(NONE, "/", NONE, private, NONE))?;
+    let root = setup.dir.join("root");
+    let in_root = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    step("mounting a root", mount(Some("root"), &root, Some("tmpfs"), MsFlags::MS_NODEV, Some("mode=0755")))?;
+
+    // The system.
+    for folder in ["/usr", "/etc"].iter().chain(SYSTEM_FOLDERS).map(Path::new) {
+        if folder.is_dir() {
+            bind(folder, &in_root(folder), false)?;
+        }
+    }
+    if let Some(folder) = resolver_folder() {
+        bind(&folder, &in_root(&folder), false)?;
+    }
+    bind(Path::new("/dev"), &in_root(Path::new("/dev")), true)?;
+    for name in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map(Path::new) {
+        let here = in_root(name);
+        match name.read_link() {
+            Ok(target) => step(format!("linking `{}`", name.display()), std::os::unix::fs::symlink(target, here))?,
+            Err(_) if name.is_dir() => bind(name, &here, false)?,
+            Err(_) => {}
+        }
+    }
+    let shared_memory = in_root(Path::new("/dev/shm"));
+    if shared_memory.is_dir() {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        step("mounting `/dev/shm`", mount(Some("shm"), &shared_memory, Some("tmpfs"), flags, Some("mode=1777")))?;
+    }
+    let processes = in_root(Path::new("/proc"));
+    make_folder(&processes)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    step("mounting `/proc`", mount(Some("proc"), &processes, Some("proc"), flags, NONE))?;
+    for folder in ["/run", "/var", paths::ROOT].map(Path::new) {
+        make_folder(&in_root(folder))?;
+    }
+    step("linking `/var/tmp`", std::os::unix::fs::symlink("/tmp", in_root(Path::new("/var/tmp"))))?;
+
+    // What is the job's own.
+    for (disk, seen, writable) in &setup.binds {
+        bind(disk, &in_root(seen), *writable)?;
+    }
+    // What goes into overlays, at short plain paths, for an overlay's options are one line with commas and colons.
+    let aside = in_root(Path::new(ASIDE));
+    bind(&setup.dir, &aside.join("job"), true)?;
+    for (index, overlay) in setup.overlays.iter().enumerate() {
+        bind(&overlay.lower, &aside.join(format!("lower{index}")), true)?;
+        make_folder(&in_root(&overlay.seen))?;
+        if overlay.memory {
+            make_folder(&aside.join(format!("memory{index}/upper")))?;
+        }
+    }
+
+    let old = aside.join("old");
+    make_folder(&old)?;
+    step("moving into the new root", pivot_root(&root, &old))?;
+    step("moving into the new root", std::env::set_current_dir("/"))?;
+    for (index, overlay) in setup.overlays.iter().enumerate() {
+        let (upper, work) = if overlay.memory {
+            (format!("{ASIDE}/memory{index}/upper"), format!("{ASIDE}/memory{index}/work"))
+        } else {
+            (format!("{ASIDE}/job/{}", overlay.upper), format!("{ASIDE}/job/overlay/{index}"))
+        };
+        make_folder(Path::new(&work))?;
+        let options = format!("lowerdir={ASIDE}/lower{index},upperdir={upper},workdir={work},userxattr");
+        let what = format!("mounting an overlay at `{}`", overlay.seen.display());
+        step(what, mount(Some("overlay"), &overlay.seen, Some("overlay"), MsFlags::empty(), Some(options.as_str())))?;
+    }
+    for (index, _) in setup.overlays.iter().enumerate() {
+        let lower = format!("{ASIDE}/lower{index}");
+        step("putting a layer away", umount2(lower.as_str(), MntFlags::MNT_DETACH))?;
+    }
+    for folder in ["job", "old"] {
+        let folder = format!("{ASIDE}/{folder}");
+        step(format!("leaving `{folder}`"), umount2(folder.as_str(), MntFlags::MNT_DETACH))?;
+    }
+    // A layer in memory stays where it is; its files are reached through the overlay only.
+    step("hiding layers", std::fs::set_permissions(ASIDE, std::os::unix::fs::PermissionsExt::from_mode(0o000)))?;
+
+    step("naming the machine", sethostname(HOST_NAME))?;
+    step("entering a session", setsid())?;
+    step("entering the script's user namespace", unshare(CloneFlags::CLONE_NEWUSER))?;
+    map_user(USER, 0, 0)?;
+    step("giving up privileges", nix::sys::prctl::set_no_new_privs())?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    step("tying this process to its parent", nix::sys::prctl::set_pdeathsig(Signal::SIGKILL))
+}
+
+fn make_folder(folder: &Path) -> Step<()> {
+    step(format!("making `{}`", folder.display()), std::fs::create_dir_all(folder))
+}
+
+/// Makes a file or folder, with what is mounted in it, appear at another path.
+fn bind(from: &Path, to: &Path, writable: bool) -> Step<()> {
+    const NONE: Option<&str> = None;
+    let what = || format!("mounting `{}`", from.display());
+    let meta = step(what(), from.metadata())?;
+    if meta.is_dir() {
+        make_folder(to)?;
+    } else {
+        if let Some(parent) = to.parent() {
+            make_folder(parent)?;
+        }
+        step(what(), File::create(to))?;
+    }
+    step(what(), mount(Some(from), to, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE))?;
+    if writable {
+        return Ok(());
+    }
+    protect(to).map_err(|error| format!("{} read-only failed: {error}", what()))?;
+    for inner in mounts_below(to) {
+        // What is mounted inside may be hidden by another mount, or be a kind that can't be protected.
+        let _ = protect(&inner);
+    }
+    Ok(())
+}
+
+/// Makes a mount read-only. In a user namespace the flags it has can't be taken away, so they are named again.
+fn protect(folder: &Path) -> nix::Result<()> {
+    use nix::sys::statvfs::{FsFlags, statvfs};
+    const KEPT: &[(FsFlags, MsFlags)] = &[
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+    ];
+    let has = statvfs(folder)?.flags();
+    let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    for (seen, kept) in KEPT {
+        if has.contains(*seen) {
+            flags |= *kept;
+        }
+    }
+    mount(None::<&str>, folder, None::<&str>, flags, None::<&str>)
+}
+
+/// The mounts below a folder, by the kernel's list, in which blanks and backslashes stand as octal numbers.
+fn mounts_below(folder: &Path) -> Vec<PathBuf> {
+    let list = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    list.lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|path| PathBuf::from(unescape(path)))
+        .filter(|path| path != folder && path.starts_with(folder))
+        .collect()
+}
+
+fn unescape(path: &str) -> String {
+    let mut out = Vec::new();
+    let bytes = path.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let digits = path.get(at + 1..at + 4).filter(|_| *byte == b'\\');
+        if let Some(number) = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            out.push(number);
+            at += 4;
+        } else {
+            out.push(*byte);
+            at += 1;
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The folder outside `/etc` and `/usr` in which the resolver's configuration really lies, if it does.
+fn resolver_folder() -> Option<PathBuf> {
+    let real = Path::new("/etc/resolv.conf").canonicalize().ok()?;
+    let folder = real.parent()?;
+    let known = ["/", "/etc", "/usr", "/run", "/var", "/dev", "/proc"].map(Path::new);
+    let inside = ["/etc", "/usr", "/dev", "/proc"].iter().any(|root| folder.starts_with(root));
+    (!inside && !known.contains(&folder)).then(|| folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn mount_paths() {
+        assert_eq!(super::unescape(r"/a\040b\134c"), r"/a b\c");
+        assert_eq!(super::unescape(r"/a\"), r"/a\");
+    }
+}

@@ -1,0 +1,421 @@
+//! Making a room, running commands in it, and taking it down.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Mode, paths, remove_all};
+use crate::process::{self, Command, Exit};
+use crate::{Error, Kind, Result, host};
+
+/// What a room is made of.
+#[derive(Debug, Clone)]
+pub struct RoomSpec {
+    /// The job's own folder, below the cache's work folder. It must not exist yet; its parent is made where missing.
+    pub dir: PathBuf,
+    /// Where the build environment comes from.
+    pub build_env: BuildEnv,
+    /// Build and host environment are one: `BUILD_PREFIX` is `PREFIX`.
+    pub merged: bool,
+    /// The module cache.
+    pub modules: Modules,
+    /// GOCACHE, writable; `None`: the job's own, empty.
+    pub go_cache: Option<PathBuf>,
+    /// A folder of programs that gonda itself puts on PATH.
+    pub tools: Option<PathBuf>,
+    /// Further folders that the script sees. Without namespaces they are seen where they are.
+    pub binds: Vec<Bind>,
+}
+
+impl RoomSpec {
+    /// A room without environments, modules and shared caches.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            build_env: BuildEnv::Own,
+            merged: false,
+            modules: Modules::None,
+            go_cache: None,
+            tools: None,
+            binds: Vec::new(),
+        }
+    }
+}
+
+/// Where a job's build environment comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildEnv {
+    /// The job's own; the caller installs it into [`DiskPaths::build_prefix`] for [`SeenPaths::build_prefix`].
+    Own,
+    /// Shared, installed for `paths::ROOT/build_env`; the job writes into a layer of its own. Only with
+    /// [`Mode::Mounts`].
+    Shared(PathBuf),
+}
+
+/// What a job's `$SRC_DIR/gopath/pkg/mod` starts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Modules {
+    /// No Go is involved; there is no such folder.
+    None,
+    /// Empty. A marker `gopath/pkg/go.mod` keeps `./...`, `go mod tidy` and `go mod vendor` from walking into it.
+    Empty,
+    /// This build's modules: a folder that holds `gopath/pkg/mod/…`. It is laid under the whole work folder, so that
+    /// the script can even remove its GOPATH, which it couldn't if that were a mount point. Only where
+    /// [`Mode::shares_modules`].
+    Shared(PathBuf),
+}
+
+/// A folder or file that a script sees in addition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// Where it is.
+    pub disk: PathBuf,
+    /// Where the script sees it; absolute.
+    pub seen: PathBuf,
+    /// Whether the script can write to it.
+    pub writable: bool,
+}
+
+/// Paths as the script sees them: for the environment, for installing and for patching prefixes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenPaths {
+    /// `BUILD_PREFIX`.
+    pub build_prefix: PathBuf,
+    /// `PREFIX`: the host prefix.
+    pub prefix: PathBuf,
+    /// `SRC_DIR`.
+    pub src_dir: PathBuf,
+    /// `HOME`.
+    pub home: PathBuf,
+    /// `TMPDIR`.
+    pub tmp: PathBuf,
+    /// `RECIPE_DIR`: the job's own, writable copy.
+    pub recipe_dir: PathBuf,
+    /// `GOCACHE`.
+    pub go_cache: PathBuf,
+    /// Programs of gonda's own on PATH.
+    pub tools: Option<PathBuf>,
+    /// Whether the paths are the same on every machine.
+    pub fixed: bool,
+}
+
+/// The same folders where they really are. After the script the caller reads the host prefix and the work folder here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskPaths {
+    /// The job's own folder, which holds the others.
+    pub dir: PathBuf,
+    /// The build environment: the job's own, or the shared one.
+    pub build_prefix: PathBuf,
+    /// The host prefix.
+    pub prefix: PathBuf,
+    /// The work folder. Where modules are shared, its `gopath` shows only what the script changed; if the script
+    /// removed that folder, a device file of the overlay's stands there.
+    pub src_dir: PathBuf,
+    /// HOME.
+    pub home: PathBuf,
+    /// TMPDIR.
+    pub tmp: PathBuf,
+    /// The copy of the recipe folder; the caller fills it.
+    pub recipe_dir: PathBuf,
+    /// GOCACHE.
+    pub go_cache: PathBuf,
+}
+
+/// The folders of a job and what its scripts run in. Taken down when dropped, unless [`Room::keep`] was called.
+#[derive(Debug)]
+pub struct Room {
+    spec: RoomSpec,
+    mode: Mode,
+    seen: SeenPaths,
+    disk: DiskPaths,
+    kept: bool,
+    fenced: AtomicBool,
+}
+
+impl Room {
+    /// Makes the folders. The caller then fills them – environments, source, recipe – before it runs anything.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when, without namespaces, the folder lies below a repository or its path is too long;
+    /// [`Kind::Machine`] when folders can't be made.
+    pub fn prepare(spec: RoomSpec, mode: Mode) -> Result<Self> {
+        let (disk, seen) = layout(&spec, mode)?;
+        if mode == Mode::Plain {
+            refuse_repository(&spec.dir)?;
+        }
+        if let Some(parent) = spec.dir.parent() {
+            make(parent)?;
+        }
+        std::fs::create_dir(&spec.dir).map_err(|error| io_error("make", &spec.dir, error))?;
+        let room = Self { spec, mode, seen, disk, kept: false, fenced: AtomicBool::new(false) };
+        let disk = &room.disk;
+        for folder in [&disk.prefix, &disk.src_dir, &disk.home, &disk.tmp, &disk.recipe_dir, &disk.go_cache] {
+            make(folder)?;
+        }
+        if room.spec.build_env == BuildEnv::Own {
+            make(&disk.build_prefix)?;
+        }
+        // Go asks nobody before it starts to count its users, except this file.
+        let telemetry = host::user_config_dir(&disk.home).join("go").join("telemetry");
+        make(&telemetry)?;
+        let mode_file = telemetry.join("mode");
+        std::fs::write(&mode_file, "off\n").map_err(|error| io_error("write", &mode_file, error))?;
+        Ok(room)
+    }
+
+    /// Paths as the script sees them.
+    #[must_use]
+    pub fn paths(&self) -> &SeenPaths {
+        &self.seen
+    }
+
+    /// Paths on disk.
+    #[must_use]
+    pub fn disk(&self) -> &DiskPaths {
+        &self.disk
+    }
+
+    /// Whether the script's paths are fixed, and other folders hidden.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Leaves the folders where they are when the room is dropped (`--keep-work`).
+    pub fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Runs a command whose paths are [`Room::paths`]. May be called several times; each run has namespaces of its
+    /// own over the same folders.
+    ///
+    /// # Errors
+    /// As [`process::run`]; [`Kind::Machine`] when the namespaces can't be set up.
+    pub async fn run(&self, command: Command, on_line: impl FnMut(&str) + Send, log: Option<&Path>) -> Result<Exit> {
+        self.fence_modules()?;
+        match self.mode {
+            Mode::Plain => process::run(command, on_line, log).await,
+            #[cfg(target_os = "linux")]
+            Mode::Mounts { upper } => self.run_in_namespaces(upper, command, on_line, log).await,
+            #[cfg(not(target_os = "linux"))]
+            Mode::Mounts { .. } => Err(Error::new(Kind::Bug, "there are no namespaces on this system")),
+        }
+    }
+
+    /// Takes the room down and says when that fails, which dropping it can't.
+    ///
+    /// # Errors
+    /// When something can't be removed.
+    pub fn close(mut self) -> Result<()> {
+        if std::mem::replace(&mut self.kept, true) {
+            return Ok(());
+        }
+        remove_all(&self.spec.dir).map_err(|error| io_error("remove", &self.spec.dir, error))
+    }
+
+    /// A `go.mod` beside the module cache makes it another module, which Go's patterns don't walk into.
+    fn fence_modules(&self) -> Result<()> {
+        // Once: what a script removed stays removed for the room's next command.
+        if self.spec.modules == Modules::None || self.fenced.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let cache = self.disk.src_dir.join(paths::MODULE_CACHE);
+        make(&cache)?;
+        let marker = cache.with_file_name("go.mod");
+        if marker.symlink_metadata().is_err() {
+            std::fs::write(&marker, "module gonda.invalid/modcache\n")
+                .map_err(|error| io_error("write", &marker, error))?;
+        }
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn run_in_namespaces(
+        &self,
+        upper: super::Upper,
+        command: Command,
+        on_line: impl FnMut(&str) + Send,
+        log: Option<&Path>,
+    ) -> Result<Exit> {
+        use super::mounts::{Overlay, Setup};
+
+        let root = Path::new(paths::ROOT);
+        let bind = |disk: &Path, seen: &Path| Bind { disk: disk.to_owned(), seen: seen.to_owned(), writable: true };
+        let (disk, seen) = (&self.disk, &self.seen);
+        let mut binds = vec![
+            bind(&disk.prefix, &seen.prefix),
+            bind(&disk.home, &seen.home),
+            bind(&disk.tmp, &seen.tmp),
+            bind(&disk.recipe_dir, &seen.recipe_dir),
+            bind(&disk.go_cache, &seen.go_cache),
+            bind(&disk.tmp, Path::new("/tmp")),
+        ];
+        let mut overlays = Vec::new();
+        match &self.spec.build_env {
+            BuildEnv::Own if self.spec.merged => {}
+            BuildEnv::Own => binds.push(bind(&disk.build_prefix, &seen.build_prefix)),
+            BuildEnv::Shared(lower) => {
+                make(&self.spec.dir.join("build_env.upper"))?;
+                overlays.push(Overlay {
+                    lower: lower.clone(),
+                    upper: "build_env.upper".to_owned(),
+                    seen: seen.build_prefix.clone(),
+                    memory: upper == super::Upper::Memory,
+                });
+            }
+        }
+        match &self.spec.modules {
+            Modules::None | Modules::Empty => binds.push(bind(&disk.src_dir, &seen.src_dir)),
+            Modules::Shared(lower) => overlays.push(Overlay {
+                lower: lower.clone(),
+                upper: paths::WORK.to_owned(),
+                seen: seen.src_dir.clone(),
+                memory: false,
+            }),
+        }
+        if let Some(tools) = &self.spec.tools {
+            binds.push(Bind { disk: tools.clone(), seen: root.join(paths::TOOLS), writable: false });
+        }
+        binds.extend(self.spec.binds.iter().cloned());
+        let setup = Setup::new(&self.spec.dir, binds, overlays, &command)?;
+        super::mounts::run(setup, command.hidden, on_line, log).await
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Nobody is left to be told; the cache's own clean-up takes what stays.
+            let _ = remove_all(&self.spec.dir);
+        }
+    }
+}
+
+fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
+    let dir = std::path::absolute(&spec.dir).map_err(|error| io_error("find", &spec.dir, error))?;
+    if dir.to_str().is_none() {
+        let shown = dir.display();
+        return Err(Error::new(Kind::Usage, format!("the work folder `{shown}` has a name that is not UTF-8"))
+            .help("set another cache folder with `GONDA_CACHE_DIR`"));
+    }
+    let fixed = mode.has_fixed_paths();
+    let prefix = if fixed { dir.join(paths::HOST_ENV) } else { paths::host_prefix_below(&dir)? };
+    let build_prefix = match &spec.build_env {
+        BuildEnv::Own if spec.merged => prefix.clone(),
+        BuildEnv::Own => dir.join(paths::BUILD_ENV),
+        BuildEnv::Shared(shared) if fixed => shared.clone(),
+        BuildEnv::Shared(_) => {
+            return Err(Error::new(Kind::Bug, "a shared build environment needs namespaces"));
+        }
+    };
+    if matches!(spec.modules, Modules::Shared(_)) && !mode.shares_modules() {
+        return Err(Error::new(Kind::Bug, "shared modules need an overlay on disk"));
+    }
+    let disk = DiskPaths {
+        build_prefix,
+        prefix,
+        src_dir: dir.join(paths::WORK),
+        home: dir.join(paths::HOME),
+        tmp: dir.join(paths::TMP),
+        recipe_dir: dir.join(paths::RECIPE),
+        go_cache: spec.go_cache.clone().unwrap_or_else(|| dir.join(paths::GO_CACHE)),
+        dir,
+    };
+    let seen = if fixed {
+        let root = Path::new(paths::ROOT);
+        let prefix = paths::host_prefix();
+        SeenPaths {
+            build_prefix: if spec.merged { prefix.clone() } else { root.join(paths::BUILD_ENV) },
+            prefix,
+            src_dir: root.join(paths::WORK),
+            home: root.join(paths::HOME),
+            tmp: root.join(paths::TMP),
+            recipe_dir: root.join(paths::RECIPE),
+            go_cache: root.join(paths::GO_CACHE),
+            tools: spec.tools.as_ref().map(|_| root.join(paths::TOOLS)),
+            fixed,
+        }
+    } else {
+        SeenPaths {
+            build_prefix: disk.build_prefix.clone(),
+            prefix: disk.prefix.clone(),
+            src_dir: disk.src_dir.clone(),
+            home: disk.home.clone(),
+            tmp: disk.tmp.clone(),
+            recipe_dir: disk.recipe_dir.clone(),
+            go_cache: disk.go_cache.clone(),
+            tools: spec.tools.clone(),
+            fixed,
+        }
+    };
+    Ok((disk, seen))
+}
+
+/// Go stamps a program with the commit of whatever repository encloses it, and `git describe` finds that one too; a
+/// script that sets its own GOFLAGS drops `-buildvcs=false`, and `GIT_CEILING_DIRECTORIES` doesn't stop Go.
+fn refuse_repository(dir: &Path) -> Result<()> {
+    let dir = std::path::absolute(dir).map_err(|error| io_error("find", dir, error))?;
+    // The part that exists may be reached through links, and Go looks at the real one.
+    let real = dir.ancestors().find_map(|folder| folder.canonicalize().ok());
+    let found = dir
+        .ancestors()
+        .chain(real.iter().flat_map(|real| real.ancestors()))
+        .find(|folder| folder.join(".git").symlink_metadata().is_ok());
+    match found {
+        None => Ok(()),
+        Some(repository) => Err(Error::new(
+            Kind::Usage,
+            format!("the work folder `{}` lies below the git repository `{}`", dir.display(), repository.display()),
+        )
+        .help(
+            "without isolation a build would be stamped with that repository's commit: set a cache folder outside of it \
+             with `GONDA_CACHE_DIR`",
+        )),
+    }
+}
+
+/// Tries all that a room needs, in a folder that is removed afterwards.
+#[cfg(target_os = "linux")]
+pub(super) async fn probe(work_root: &Path) -> Result<Result<Mode, super::Reason>> {
+    use super::Upper;
+
+    make(work_root)?;
+    let mut reason = String::new();
+    for upper in [Upper::Disk, Upper::Memory] {
+        let folder = tempfile::Builder::new().prefix("probe-").tempdir_in(work_root);
+        let folder = folder.map_err(|error| io_error("write to", work_root, error))?;
+        let lower = folder.path().join("lower");
+        make(&lower.join("bin"))?;
+        make(&lower.join("gone"))?;
+        let mut spec = RoomSpec::new(folder.path().join("room"));
+        spec.build_env = BuildEnv::Shared(lower);
+        let room = Room::prepare(spec, Mode::Mounts { upper })?;
+        // A folder that is removed and made again needs what an overlay keeps in extended attributes.
+        let script = "rmdir build_env/gone && mkdir build_env/gone && mkdir -p build_env/bin/x";
+        let command = Command::new("/bin/sh", paths::ROOT).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
+        let run = tokio::time::timeout(std::time::Duration::from_secs(20), room.run(command, |_| {}, None));
+        match run.await {
+            Ok(Ok(exit)) if exit.success() => return Ok(Ok(Mode::Mounts { upper })),
+            Ok(Ok(exit)) => reason = format!("a trial ended with {}: {}", exit.describe(), exit.last_lines.join("; ")),
+            Ok(Err(error)) => reason = error.message,
+            Err(_) => reason = "a trial of namespaces did not end".to_owned(),
+        }
+    }
+    Ok(Err(reason))
+}
+
+/// Only Linux has such namespaces.
+#[cfg(not(target_os = "linux"))]
+#[allow(clippy::unused_async)]
+pub(super) async fn probe(_work_root: &Path) -> Result<Result<Mode, super::Reason>> {
+    Ok(Err("this system has no namespaces".to_owned()))
+}
+
+fn make(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| io_error("make", folder, error))
+}
+
+pub(super) fn io_error(what: &str, path: &Path, error: std::io::Error) -> Error {
+    let mut this = Error::from(error);
+    this.message = format!("can't {what} `{}`: {}", path.display(), this.message);
+    this
+}

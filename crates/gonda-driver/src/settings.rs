@@ -1,0 +1,110 @@
+//! What the user chose, resolved: the command line reads flags, environment and files; the driver only sees this.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rattler_conda_types::Subdir;
+
+use crate::isolation::Isolation;
+
+/// Everything a run of the driver depends on, besides recipes.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Root of gonda's caches.
+    pub cache_root: PathBuf,
+    /// Where packages, `repodata.json` and `logs/` go.
+    pub output_dir: PathBuf,
+    /// The folder that relative channel paths start from.
+    pub base_dir: PathBuf,
+    /// Channels and how to reach them.
+    pub channels: ChannelChoice,
+    /// The machine that builds.
+    pub build_platform: Subdir,
+    /// Asked first for every source: folders or urls.
+    pub source_mirrors: Vec<String>,
+    /// Ask no network, only caches.
+    pub offline: bool,
+    /// What scripts may reach.
+    pub network: Network,
+    /// How jobs are kept apart.
+    pub isolation: Isolation,
+    /// Whether packages are tested after they are packed.
+    pub test: TestMode,
+    /// Keep the folders of a job after it succeeded.
+    pub keep_work: bool,
+    /// Leave out what the output folder or a channel already has.
+    pub skip_existing: bool,
+    /// zstd level of archives; `None` is gonda's default.
+    pub compression_level: Option<i32>,
+    /// How many processors a job may use (`CPU_COUNT`, compression).
+    pub jobs: usize,
+    /// Go's module settings, from the user's configuration.
+    pub go: GoSettings,
+    /// The caller's environment: only names that a recipe lists in `script_env` (and, with an open network, proxies
+    /// and certificates) are taken from it.
+    pub caller_environment: BTreeMap<String, String>,
+}
+
+/// Which channels are asked.
+#[derive(Debug, Clone, Default)]
+pub struct ChannelChoice {
+    /// `-c`: when given, nothing else counts.
+    pub given: Vec<String>,
+    /// The configuration's, used when a variant has no `channel_sources`.
+    pub configured: Vec<String>,
+    /// What channel names are appended to; `None` is conda's default.
+    pub alias: Option<String>,
+}
+
+impl ChannelChoice {
+    /// The channels for a recipe: `-c`, else its variant's `channel_sources`, else the configuration, else
+    /// `conda-forge`.
+    #[must_use]
+    pub fn resolve(&self, channel_sources: Option<&[String]>) -> Vec<String> {
+        let from_variant = || {
+            let first = channel_sources?.first()?;
+            let names: Vec<String> =
+                first.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+            (!names.is_empty()).then_some(names)
+        };
+        if !self.given.is_empty() {
+            self.given.clone()
+        } else if let Some(names) = from_variant() {
+            names
+        } else if !self.configured.is_empty() {
+            self.configured.clone()
+        } else {
+            vec!["conda-forge".to_owned()]
+        }
+    }
+}
+
+/// What a script may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Everything, as under conda-build.
+    On,
+}
+
+/// Which tests run after packing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TestMode {
+    /// Those of packages that this machine can run.
+    #[default]
+    Native,
+    /// None.
+    Skip,
+}
+
+/// Go's own settings, as far as the user may choose them.
+#[derive(Debug, Clone, Default)]
+pub struct GoSettings {
+    /// `GOPROXY` syntax; `None` takes the toolchain's own default from its `go.env`.
+    pub goproxy: Option<String>,
+    /// `GONOSUMDB`.
+    pub gonosumdb: Option<String>,
+    /// `GOPRIVATE`.
+    pub goprivate: Option<String>,
+    /// `GOSUMDB`; `None` leaves the toolchain's default.
+    pub gosumdb: Option<String>,
+}

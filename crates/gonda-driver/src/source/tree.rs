@@ -1,0 +1,131 @@
+//! Copies a tree that the recipe's author has: `path` sources.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use gonda_recipe::{FileMatch, RecipeFormat};
+use ignore::WalkBuilder;
+
+use super::host;
+use super::root::Root;
+use crate::{Error, Kind, Result};
+
+/// Which files of a tree are meant.
+#[derive(Debug)]
+pub(super) struct Choice {
+    include: Option<globset::GlobSet>,
+    exclude: globset::GlobSet,
+    gitignore: bool,
+    /// rattler-build leaves out what `.condapackageignore` files name.
+    packageignore: bool,
+}
+
+impl Choice {
+    /// Compiles a recipe's `filter`; without one, everything is meant.
+    pub(super) fn new(filter: &FileMatch, gitignore: bool, format: RecipeFormat) -> Result<Self> {
+        let include = if filter.include.is_empty() || filter.all { None } else { Some(globs(&filter.include)?) };
+        let exclude = globs(&filter.exclude)?;
+        Ok(Self { include, exclude, gitignore, packageignore: format == RecipeFormat::V1 })
+    }
+
+    fn takes(&self, relative: &Path) -> bool {
+        self.include.as_ref().is_none_or(|globs| globs.is_match(relative)) && !self.exclude.is_match(relative)
+    }
+}
+
+/// Globs as rattler-build reads them: `*` crosses folders, a folder's name means all that is in it.
+fn globs(texts: &[String]) -> Result<globset::GlobSet> {
+    let mut set = globset::GlobSetBuilder::new();
+    for text in texts {
+        let whole = text.trim_end_matches('/');
+        let folder = format!("{whole}/**");
+        let mut add = |glob: &str| match globset::Glob::new(glob) {
+            Ok(glob) => {
+                set.add(glob);
+                Ok(())
+            }
+            Err(error) => Err(Error::new(Kind::Usage, format!("the source filter `{text}` is no glob")).because(error)),
+        };
+        if !text.ends_with('/') {
+            add(whole)?;
+        }
+        add(&folder)?;
+    }
+    set.build().map_err(|error| Error::new(Kind::Usage, "the source filter is too large").because(error))
+}
+
+/// Copies a folder's content to `to`, below the root. Links stay links; files keep their times and execute bits.
+/// What is there already is overwritten, as conda-build does.
+pub(super) fn copy(from: &Path, to: &Path, choice: &Choice, root: &mut Root) -> Result<()> {
+    let mut walk = WalkBuilder::new(from);
+    walk.standard_filters(false).git_ignore(choice.gitignore).require_git(false).sort_by_file_name(Ord::cmp);
+    if choice.packageignore {
+        walk.add_custom_ignore_filename(".condapackageignore");
+    }
+    for entry in walk.build() {
+        let entry = entry.map_err(|error| {
+            Error::new(Kind::Usage, format!("the source path `{}` can't be read", from.display())).because(error)
+        })?;
+        let Ok(relative) = entry.path().strip_prefix(from) else { continue };
+        let Some(kind) = entry.file_type() else { continue };
+        if relative.as_os_str().is_empty() {
+            continue;
+        }
+        let target = to.join(relative);
+        if kind.is_dir() {
+            if choice.include.is_none() && choice.takes(relative) {
+                root.make_folder(&target)?;
+            }
+        } else if !choice.takes(relative) {
+        } else if kind.is_symlink() {
+            let full = clear(&target, root)?;
+            host::symlink(&fs_err::read_link(entry.path())?, &full)?;
+        } else if kind.is_file() {
+            copy_file(entry.path(), &target, root)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies one file to `to`, below the root, with its time and execute bits.
+pub(super) fn copy_file(from: &Path, to: &Path, root: &mut Root) -> Result<()> {
+    let full = clear(to, root)?;
+    fs_err::copy(from, &full)?;
+    let metadata = fs_err::metadata(from)?;
+    host::set_mode(&full, 0o600)?;
+    if let Ok(time) = metadata.modified() {
+        fs_err::OpenOptions::new().write(true).open(&full)?.file().set_modified(time)?;
+    }
+    host::set_mode(&full, host::mode(&metadata) | 0o600)?;
+    Ok(())
+}
+
+/// Makes way for a file or link, whose place it returns.
+fn clear(to: &Path, root: &mut Root) -> Result<std::path::PathBuf> {
+    if to.as_os_str().is_empty() {
+        return Err(Error::new(Kind::Bug, "a file was to take the place of the work folder"));
+    }
+    let full = root.place(to)?;
+    match full.symlink_metadata() {
+        Ok(there) if there.is_dir() => Err(Error::new(
+            Kind::Usage,
+            format!("a file of a source would take the place of the folder `{}`", to.display()),
+        )
+        .help("give the source a folder of its own")),
+        Ok(_) => {
+            fs_err::remove_file(&full)?;
+            Ok(full)
+        }
+        Err(_) => Ok(full),
+    }
+}
+
+/// The names in a folder, sorted.
+pub(super) fn entries(folder: &Path) -> Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        names.push(entry?.file_name());
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,287 @@
+//! The command line as written. What it means together with configuration stands in `config.rs`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rattler_conda_types::Subdir;
+
+/// Builds conda packages from Go feedstocks.
+#[derive(Debug, Parser)]
+#[command(name = "gonda", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// How to print results and errors
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Print less: only results, warnings and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Print scripts' output as it comes
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build packages from recipes
+    Build(BuildArgs),
+    /// Show what a recipe would build
+    Render(RenderArgs),
+    /// Run the tests that packages carry
+    Test(TestArgs),
+    /// Show what a package holds
+    Inspect(InspectArgs),
+    /// Check packages: file lists, hashes, structure
+    Verify(VerifyArgs),
+    /// Make and index local channels
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+    /// The inside of a job's namespaces; gonda starts itself so
+    #[command(name = gonda_driver::isolation::TRAMPOLINE, hide = true)]
+    Room { spec: PathBuf },
+}
+
+/// Which recipes, variants and platforms.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Recipe folders, recipe files or feedstock roots
+    #[arg(required = true, value_name = "RECIPE")]
+    pub(crate) recipes: Vec<PathBuf>,
+
+    /// Variant file read after the recipe's own; repeatable
+    #[arg(long, short = 'm', value_name = "FILE")]
+    pub(crate) variant_config_files: Vec<PathBuf>,
+
+    /// Variant file read instead of the user's own
+    #[arg(long, short = 'e', value_name = "FILE")]
+    pub(crate) exclusive_config_file: Option<PathBuf>,
+
+    /// Variant values that win over all files, as a YAML mapping
+    #[arg(long, value_name = "YAML")]
+    pub(crate) variants: Option<String>,
+
+    /// Platforms to build for; the build platform by default
+    #[arg(long, value_name = "P", value_delimiter = ',')]
+    pub(crate) target_platform: Vec<Subdir>,
+
+    /// The platform that builds
+    #[arg(long, value_name = "P")]
+    pub(crate) build_platform: Option<Subdir>,
+}
+
+/// Which channels, and how they are reached.
+#[derive(Debug, Args, Default)]
+pub(crate) struct ChannelArgs {
+    /// Channel to take packages from: a name, a url or a folder; repeatable, the first has priority
+    #[arg(long = "channel", short = 'c', value_name = "CHANNEL")]
+    pub(crate) channels: Vec<String>,
+
+    /// Use only what is in the caches
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// Where packages and logs go
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
+
+    /// Whether packages are tested
+    #[arg(long, value_enum)]
+    pub(crate) test: Option<TestArg>,
+
+    /// What scripts may reach
+    #[arg(long, value_name = "MODE")]
+    pub(crate) network: Option<String>,
+
+    /// How jobs are kept apart from the machine and one another
+    #[arg(long, value_enum)]
+    pub(crate) isolation: Option<IsolationArg>,
+
+    /// Folder or url asked first for every source; repeatable
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) source_mirror: Vec<String>,
+
+    /// Leave out packages that are there already
+    #[arg(long)]
+    pub(crate) skip_existing: bool,
+
+    /// Show what would be done, with solved environments
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Processors to use
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+
+    /// Keep the folders of successful jobs
+    #[arg(long)]
+    pub(crate) keep_work: bool,
+
+    /// zstd level of the archives
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
+    pub(crate) compression_level: Option<i32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestArg {
+    /// Packages that this machine can run
+    Native,
+    /// None
+    Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IsolationArg {
+    /// Namespaces where they can be had, else a clean environment and one warning
+    Auto,
+    /// Namespaces, or fail
+    Strict,
+    /// A clean environment only
+    Env,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenderArgs {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    /// Print only the packages' paths below the channel
+    #[arg(long)]
+    pub(crate) output: bool,
+
+    /// How far to render without solving
+    #[arg(long, value_enum)]
+    pub(crate) finalize: Option<FinalizeArg>,
+
+    /// For which platform a recipe's own variant file is read
+    #[arg(long, value_enum, default_value_t = ConfigPlatformArg::Target)]
+    pub(crate) config_platform: ConfigPlatformArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FinalizeArg {
+    /// Strict about names; exact pins without a hash
+    Bypass,
+    /// Environments taken to be the requirements as written
+    Nosolve,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfigPlatformArg {
+    Target,
+    Build,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Packages: `.conda` or `.tar.bz2` files
+    #[arg(required = true, value_name = "PKG")]
+    pub(crate) packages: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// Where logs go
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
+
+    /// How tests are kept apart from the machine
+    #[arg(long, value_enum)]
+    pub(crate) isolation: Option<IsolationArg>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A `.conda` or `.tar.bz2` file
+    #[arg(value_name = "PKG")]
+    pub(crate) package: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// `.conda` or `.tar.bz2` files
+    #[arg(required = true, value_name = "PKG")]
+    pub(crate) packages: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChannelCommand {
+    /// Make a local channel with the Go toolchain, from a Go SDK folder
+    Bootstrap(BootstrapArgs),
+    /// Write repodata for a folder of packages
+    Index(IndexArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BootstrapArgs {
+    /// The Go SDK: a folder with `bin/go` and `VERSION`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) go_root: PathBuf,
+
+    /// The channel's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+
+    /// How packages set the environment when activated
+    #[arg(long, value_enum, default_value_t = LayoutArg::EnvVars)]
+    pub(crate) layout: LayoutArg,
+
+    /// The machine that the SDK runs on
+    #[arg(long, value_name = "P")]
+    pub(crate) build_platform: Option<Subdir>,
+
+    /// Source folder of go-licenses, or its feedstock, to build into the channel
+    #[arg(long, value_name = "DIR")]
+    pub(crate) go_licenses: Option<PathBuf>,
+
+    /// Also package a C compiler of this machine as `gcc_<target>`, for recipes with cgo
+    #[arg(long, value_name = "GCC")]
+    pub(crate) system_cc: Option<PathBuf>,
+
+    /// Folder or url asked first for sources; repeatable
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) source_mirror: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutArg {
+    /// `etc/conda/env_vars.d/*.json`, conda-forge's since September 2026
+    #[value(name = "env_vars.d")]
+    EnvVars,
+    /// `etc/conda/activate.d/*`, with `_go_select`
+    #[value(name = "activate.d")]
+    Activate,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    /// The channel's folder
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}

@@ -1,0 +1,185 @@
+//! `gonda build`: the main job.
+
+use std::process::ExitCode;
+
+use gonda_driver::bootstrap;
+use gonda_driver::build::{self, JobReport, Request, Session, Status};
+use gonda_driver::{Kind, Result};
+use gonda_recipe::ConfigPlatform;
+use serde_json::{Value, json};
+
+use crate::args::{BuildArgs, Format};
+use crate::config::{self, Fixed, Layer, Surroundings};
+use crate::report::{Reporter, error_value, seconds, size, table};
+
+pub(crate) async fn run(
+    args: &BuildArgs,
+    surroundings: &Surroundings,
+    reporter: &Reporter,
+    format: Format,
+) -> Result<ExitCode> {
+    let events = reporter.events();
+    let mut reports = Vec::new();
+    let mut session = None;
+    for located in super::located(&args.selection)? {
+        let layer = config::resolve(flags(args), surroundings, located.feedstock.as_deref())?;
+        let variants = super::variant_files(&args.selection, &layer, surroundings);
+        let fixed = Fixed {
+            channels: args.channels.channels.clone(),
+            build_platform: args.selection.build_platform,
+            offline: args.channels.offline,
+            skip_existing: args.skip_existing,
+            keep_work: args.keep_work,
+        };
+        let settings = config::settings(fixed, layer, surroundings)?;
+        let session = match &session {
+            Some(session) => session,
+            None => session.insert(Session::open(&settings, &events).await?),
+        };
+        let request = Request {
+            located,
+            variants,
+            targets: super::targets(&args.selection)?,
+            config_platform: ConfigPlatform::Target,
+            dry_run: args.dry_run,
+            settings,
+        };
+        reports.extend(build::build(&request, session, &events).await?);
+    }
+    show(&reports, reporter, format)?;
+    Ok(ExitCode::from(code(&reports)))
+}
+
+fn flags(args: &BuildArgs) -> Layer {
+    Layer {
+        output_dir: args.output_dir.clone(),
+        source_mirror: args.source_mirror.clone(),
+        isolation: config::isolation_word(args.isolation),
+        network: args.network.clone(),
+        test: config::test_word(args.test),
+        jobs: args.jobs,
+        compression_level: args.compression_level,
+        ..Layer::default()
+    }
+}
+
+/// The highest code of the jobs.
+fn code(reports: &[JobReport]) -> u8 {
+    let codes = reports.iter().map(|report| match &report.status {
+        Status::Failed(error) => error.kind.exit_code(),
+        Status::Built { tests, .. } if tests.is_failure() => Kind::Build.exit_code(),
+        _ => 0,
+    });
+    codes.max().unwrap_or(0)
+}
+
+fn show(reports: &[JobReport], reporter: &Reporter, format: Format) -> Result<()> {
+    if format == Format::Json {
+        let values: Vec<Value> = reports.iter().map(value).collect();
+        reporter.data(&json!({ "event": "summary", "jobs": values }).to_string());
+        return Ok(());
+    }
+    for report in reports {
+        match &report.status {
+            Status::Failed(error) => reporter.error(error),
+            Status::Planned(plan) => reporter.data(&super::render::pretty(plan)?),
+            _ => {}
+        }
+    }
+    let planned = reports.iter().all(|report| matches!(report.status, Status::Planned(_)));
+    if !reports.is_empty() && !planned {
+        let rows: Vec<Vec<String>> = reports.iter().map(row).collect();
+        reporter.data(&table(&["target", "package", "status", "size", "tests", "time"], &rows));
+    }
+    Ok(())
+}
+
+fn row(report: &JobReport) -> Vec<String> {
+    let mut package = format!("{}-{}-{}", report.name, report.version, report.build_string);
+    let (status, bytes, tests) = match &report.status {
+        Status::Built { artifact, tests } => {
+            if let Some(name) = artifact.path.file_name() {
+                package = name.to_string_lossy().into_owned();
+            }
+            let status = if tests.is_failure() { "test failed" } else { "built" };
+            (status, size(artifact.size), tests.to_string())
+        }
+        Status::Skipped => ("skipped by the recipe", String::new(), String::new()),
+        Status::Exists(_) => ("exists", String::new(), String::new()),
+        Status::Planned(_) => ("planned", String::new(), String::new()),
+        Status::Failed(_) => ("failed", String::new(), String::new()),
+        Status::NotTried => ("not tried", String::new(), String::new()),
+    };
+    vec![report.target.to_string(), package, status.to_owned(), bytes, tests, seconds(report.elapsed)]
+}
+
+fn value(report: &JobReport) -> Value {
+    let mut value = json!({
+        "name": report.name,
+        "version": report.version,
+        "build_string": report.build_string,
+        "target_platform": report.target.as_str(),
+        "status": report.word(),
+        "seconds": report.elapsed.as_secs_f64(),
+        "log": report.log,
+    });
+    match &report.status {
+        Status::Built { artifact, tests } => {
+            value["package"] = json!(artifact);
+            value["tests"] = json!(tests);
+        }
+        Status::Exists(path) => value["package"] = json!({ "path": path }),
+        Status::Planned(plan) => value["plan"] = json!(plan),
+        Status::Failed(error) => value["error"] = error_value(error),
+        Status::Skipped | Status::NotTried => {}
+    }
+    value
+}
+
+/// Builds `recipe` – a feedstock, or the source folder of go-licenses itself – into the channel that `args` made.
+pub(crate) async fn go_licenses(
+    recipe: &std::path::Path,
+    args: &crate::args::BootstrapArgs,
+    surroundings: &Surroundings,
+    reporter: &Reporter,
+) -> Result<()> {
+    let recipe = surroundings.current_dir.join(recipe);
+    let events = reporter.events();
+    // A folder with Go source is no recipe yet: it gets the plainest one there is.
+    let wrapped;
+    let recipe = if recipe.join("go.mod").is_file() {
+        wrapped = bootstrap::source_recipe("go-licenses", &recipe)?;
+        wrapped.path().to_path_buf()
+    } else {
+        recipe
+    };
+    let channel = surroundings.current_dir.join(&args.output);
+    let located = gonda_driver::locate::locate(&recipe)?;
+    let layer = Layer {
+        output_dir: Some(channel.clone()),
+        source_mirror: args.source_mirror.clone(),
+        test: config::test_word(Some(crate::args::TestArg::Skip)),
+        ..Layer::default()
+    };
+    let layer = config::resolve(layer, surroundings, located.feedstock.as_deref())?;
+    let variants = gonda_recipe::VariantFiles {
+        overrides: Some("{go_compiler: go-nocgo}".to_owned()),
+        ..gonda_recipe::VariantFiles::default()
+    };
+    let fixed = Fixed {
+        channels: vec![channel.to_string_lossy().into_owned()],
+        build_platform: args.build_platform,
+        ..Fixed::default()
+    };
+    let settings = config::settings(fixed, layer, surroundings)?;
+    let session = Session::open(&settings, &events).await?;
+    let targets = vec![settings.build_platform];
+    let request =
+        Request { located, variants, targets, config_platform: ConfigPlatform::Target, dry_run: false, settings };
+    for report in build::build(&request, &session, &events).await? {
+        if let Status::Failed(error) = report.status {
+            return Err(error);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! `gonda render`: what would be built.
+
+use std::process::ExitCode;
+
+use gonda_driver::planning::{self, Selected};
+use gonda_driver::{Error, Kind, Result};
+use gonda_recipe::{ConfigPlatform, Finalize, Output};
+use serde_json::{Value, json};
+
+use crate::args::{ConfigPlatformArg, FinalizeArg, Format, RenderArgs};
+use crate::config::{self, Layer, Surroundings, this_machine};
+use crate::report::{Reporter, table};
+
+pub(crate) fn run(
+    args: &RenderArgs,
+    surroundings: &Surroundings,
+    reporter: &Reporter,
+    format: Format,
+) -> Result<ExitCode> {
+    let mut outputs: Vec<(String, Output)> = Vec::new();
+    for located in super::located(&args.selection)? {
+        let layer = config::resolve(Layer::default(), surroundings, located.feedstock.as_deref())?;
+        let renderings = planning::select(&Selected {
+            located: &located,
+            variants: super::variant_files(&args.selection, &layer, surroundings),
+            targets: super::targets(&args.selection)?,
+            build_platform: match args.selection.build_platform {
+                Some(platform) => platform,
+                None => this_machine()?,
+            },
+            config_platform: match args.config_platform {
+                ConfigPlatformArg::Target => ConfigPlatform::Target,
+                ConfigPlatformArg::Build => ConfigPlatform::Build,
+            },
+            finalize: match args.finalize {
+                None => Finalize::No,
+                Some(FinalizeArg::Bypass) => Finalize::Bypass,
+                Some(FinalizeArg::Nosolve) => Finalize::NoSolve,
+            },
+            environment: &surroundings.environment,
+        })?;
+        for selection in renderings {
+            outputs.extend(
+                selection.rendering.outputs.into_iter().map(|output| (selection.target.to_string(), output)),
+            );
+        }
+    }
+    let text = if args.output {
+        lines(outputs.iter().filter(|(_, output)| !output.skip).map(|(_, output)| {
+            format!("{}/{}", output.subdir(), output.filename())
+        }))
+    } else {
+        match format {
+            Format::Json => {
+                let values: Vec<Value> = outputs.iter().map(|(_, output)| value(output)).collect();
+                pretty(&values)?
+            }
+            Format::Yaml => {
+                let values: Vec<Value> = outputs.iter().map(|(_, output)| value(output)).collect();
+                serde_yaml::to_string(&values)
+                    .map_err(|error| Error::new(Kind::Bug, "the outputs can't be written as YAML").because(error))?
+            }
+            Format::Text => text(&outputs),
+        }
+    };
+    if !text.is_empty() {
+        reporter.data(text.trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// JSON as people read it.
+pub(crate) fn pretty(values: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string_pretty(values)
+        .map_err(|error| Error::new(Kind::Bug, "the result can't be written as JSON").because(error))
+}
+
+fn lines(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join("\n")
+}
+
+/// The keys of the documented JSON form.
+fn value(output: &Output) -> Value {
+    json!({
+        "name": output.name,
+        "version": output.version,
+        "build_string": output.build_string,
+        "build_number": output.build_number,
+        "subdir": output.subdir(),
+        "noarch": output.noarch,
+        "skip": output.skip,
+        "filename": output.filename(),
+        "target_platform": output.target_platform.as_str(),
+        "build_platform": output.build_platform.as_str(),
+        "requirements": output.requirements,
+        "depends": output.depends,
+        "build": output.sections.build,
+        "about": output.sections.about,
+        "test": output.sections.test,
+        "source": output.sections.source,
+        "extra": output.sections.extra,
+        "used_vars": output.used_vars,
+        "hash_contents": output.hash_contents,
+        "hash": output.hash,
+    })
+}
+
+fn text(outputs: &[(String, Output)]) -> String {
+    let mut blocks = Vec::new();
+    for (target, output) in outputs {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        let mut row = |key: &str, items: &[String]| {
+            for (i, item) in items.iter().enumerate() {
+                rows.push(vec![if i == 0 { key.to_owned() } else { String::new() }, item.clone()]);
+            }
+        };
+        row("build", &output.requirements.build);
+        row("host", &output.requirements.host);
+        row("run", &output.requirements.run);
+        row("constrains", &output.requirements.run_constrained);
+        let variant: Vec<String> =
+            output.hash_contents.iter().map(|(key, value)| format!("{key}: {}", plain(value))).collect();
+        row("hash of", &variant);
+        let head = format!("{}/{}", output.subdir(), output.filename());
+        let note = if output.skip { "  (skipped)" } else { "" };
+        let target = if output.noarch.is_some() { format!("  for {target}") } else { String::new() };
+        let body = table(&["", ""], &rows);
+        let body: Vec<String> = body.lines().skip(1).map(|line| format!("  {line}")).collect();
+        blocks.push(format!("{head}{target}{note}\n{}", body.join("\n")).trim_end().to_owned());
+    }
+    blocks.join("\n")
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
