@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let home = tempfile::Builder::new().prefix("gonda-demo-").tempdir()?;
     let stage = Stage::new(home.path(), gonda)?;
     let channel = stage.path("channel");
-    let compiler = cfg!(target_os = "linux").then(gonda_testkit::system_cc).and_then(Result::ok);
+    let compiler = if cfg!(target_os = "linux") { gonda_testkit::system_cc().ok() } else { None };
     let mut bootstrap: Vec<OsString> = vec!["channel".into(), "bootstrap".into(), "--go-root".into(), go_root.into()];
     bootstrap.extend(["--output".into(), channel.clone().into()]);
     if let Some(source) = &go_licenses {
