@@ -150,10 +150,8 @@ fn recipe_mistake_as_json() {
         .world
         .gonda(["render".as_ref(), feedstock.root().as_os_str(), "--format".as_ref(), "json".as_ref()])
         .fails_with(2);
-    let text = if run.stdout.trim().is_empty() { &run.stderr } else { &run.stdout };
-    let error: serde_json::Value =
-        serde_json::from_str(text.lines().last().unwrap()).unwrap_or_else(|_| panic!("{run}"));
-    let error = error.get("error").unwrap_or(&error);
+    let event = run.events().into_iter().find(|event| event["event"] == "error").unwrap();
+    let error = &event["error"];
     assert_eq!(error["code"], 2, "{run}");
     assert_eq!(error["where"]["line"], 3, "{run}");
     for key in ["message", "help", "cause"] {

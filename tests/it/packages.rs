@@ -99,3 +99,71 @@ fn a_damaged_package_does_not_verify() {
     let swapped = lab.world.write("swapped/x-1-0.conda", swapped);
     lab.world.gonda(["verify".as_ref(), swapped.as_os_str()]).fails_with(4).says("bin/y");
 }
+
+/// The package's sha256 when built in another folder, by a user with another umask, with so many jobs.
+#[cfg(unix)]
+fn built_elsewhere(lab: &Lab, isolation: &str, umask: &str, jobs: &str) -> String {
+    let mut world = gonda_testkit::World::new(crate::support::GONDA);
+    world.env("GOPROXY", "off").env("GOSUMDB", "off");
+    let feedstock = world.path(format!("a-folder-{jobs}/hello-feedstock"));
+    gonda_testkit::copy_tree(&lab.world.path("hello-feedstock"), &feedstock);
+    let mut command =
+        world.command_of("sh", ["-c", "umask \"$0\"; exec \"$@\"", umask, crate::support::GONDA, "build"]);
+    command.arg(&feedstock).args([
+        "-c",
+        &lab.channel_url(),
+        "--network",
+        "on",
+        "--isolation",
+        isolation,
+        "--jobs",
+        jobs,
+    ]);
+    command.arg("--output-dir").arg(world.output());
+    world.run(command).succeeds();
+    gonda_testkit::sha256(&std::fs::read(world.the_package()).unwrap())
+}
+
+#[cfg(unix)]
+#[test]
+fn the_same_bytes_in_any_folder() {
+    let lab = Lab::fake();
+    let script =
+        "go build -o $PREFIX/bin/hello . && mkdir -p $PREFIX/share && echo from $PREFIX > $PREFIX/share/origin";
+    lab.hello("hello", script, "");
+    for isolation in ["strict", "env"] {
+        if isolation == "strict" && !gonda_testkit::private_mounts() {
+            skipped(here!(), "no mounts of one's own here, so only the half without them");
+            continue;
+        }
+        let first = built_elsewhere(&lab, isolation, "022", "1");
+        assert_eq!(first, built_elsewhere(&lab, isolation, "077", "2"), "with isolation `{isolation}`");
+    }
+}
+
+#[test]
+fn an_index_has_what_is_there() {
+    let lab = Lab::fake();
+    let packages = [
+        gonda_testkit::HandMadePackage::new("x", "1", "linux-64"),
+        gonda_testkit::HandMadePackage::new("y", "2", "noarch"),
+    ];
+    let channel = gonda_testkit::HandMadeChannel::new(lab.world.path("mine"), &packages);
+    let repodata = |subdir: &str| -> serde_json::Value {
+        let text = std::fs::read_to_string(channel.folder().join(subdir).join("repodata.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let before = [repodata("linux-64"), repodata("noarch")];
+    for subdir in ["linux-64", "noarch"] {
+        std::fs::remove_file(channel.folder().join(subdir).join("repodata.json")).unwrap();
+    }
+    lab.world.gonda(["channel".as_ref(), "index".as_ref(), channel.folder().as_os_str()]).succeeds();
+    for (subdir, before) in ["linux-64", "noarch"].into_iter().zip(before) {
+        let after = repodata(subdir);
+        for (name, record) in before["packages.conda"].as_object().unwrap() {
+            for key in ["name", "version", "build", "depends", "sha256", "size"] {
+                assert_eq!(after["packages.conda"][name][key], record[key], "{subdir}/{name}: {key}");
+            }
+        }
+    }
+}

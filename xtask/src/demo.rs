@@ -75,13 +75,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let home = tempfile::Builder::new().prefix("gonda-demo-").tempdir()?;
     let stage = Stage::new(home.path(), gonda)?;
     let channel = stage.path("channel");
-    let compiler = cc();
+    let compiler = if cfg!(target_os = "linux") { gonda_testkit::system_cc().ok() } else { None };
     let mut bootstrap: Vec<OsString> = vec!["channel".into(), "bootstrap".into(), "--go-root".into(), go_root.into()];
     bootstrap.extend(["--output".into(), channel.clone().into()]);
     if let Some(source) = &go_licenses {
         bootstrap.extend(["--go-licenses".into(), source.into()]);
     }
-    if let Some(compiler) = &compiler {
+    if let Some((compiler, _)) = &compiler {
         bootstrap.extend(["--system-cc".into(), compiler.into()]);
     }
     stage.gonda(&bootstrap)?;
@@ -108,6 +108,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let mut build: Vec<OsString> = vec!["build".into(), feedstock.into(), "-c".into(), channel.clone().into()];
             build.extend(["--target-platform", platform, "--network", "on", "--output-dir"].map(OsString::from));
             build.push(stage.path("packages").into());
+            if let ("adlersum", Some((_, version))) = (sample.feedstock, &compiler) {
+                // The variant pins conda-forge's version of the compiler, the channel has the machine's.
+                build.extend(["--variants".into(), format!("{{c_compiler_version: '{version}'}}").into()]);
+            }
             stage.gonda(&build)?;
         }
         let package = stage.package(platform, sample.package)?;
@@ -239,11 +243,6 @@ impl Stage {
             _ => bail!("`{}` did not say `{}` but `{}` ({})", sample.program, sample.says, said.trim(), output.status),
         }
     }
-}
-
-/// The machine's C compiler, which the channel then has as `gcc_<target>`.
-fn cc() -> Option<PathBuf> {
-    cfg!(target_os = "linux").then(|| crate::project::which("gcc")).flatten()
 }
 
 fn print_table(platform: &str, lines: &[Line]) {

@@ -77,6 +77,6 @@ pub(crate) fn conformance(options: &ConformanceOptions) -> Result<()> {
     };
     let dir = fs_err::canonicalize(dir)?;
     let mut command =
-        cargo(["test", "--package", "gonda-recipe", "--test", "conformance", "--locked", "--", "--nocapture"]);
+        cargo(["test", "--package", "gonda-recipe", "--test", "conformance*", "--locked", "--", "--nocapture"]);
     run_command(command.env("GONDA_CONFORMANCE_DIR", dir))
 }

@@ -143,6 +143,21 @@ pub fn private_mounts() -> bool {
     })
 }
 
+/// The machine's C compiler and its major version, for `gonda channel bootstrap --system-cc` and the variant that asks
+/// for it.
+///
+/// # Errors
+/// Why there is none, as the reason of a skipped test.
+pub fn system_cc() -> Result<(PathBuf, String), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let gcc = std::env::split_paths(&path).map(|folder| folder.join("gcc")).find(|path| path.is_file());
+    let gcc = gcc.ok_or("the machine has no gcc to package")?;
+    let version =
+        Command::new(&gcc).arg("-dumpversion").output().map_err(|error| format!("gcc can't be run: {error}"))?;
+    let version = String::from_utf8_lossy(&version.stdout).trim().split('.').next().unwrap_or_default().to_owned();
+    if version.is_empty() { Err("gcc doesn't tell its version".to_owned()) } else { Ok((gcc, version)) }
+}
+
 /// A channel with the real Go toolchain, made once by `gonda channel bootstrap` and kept below `folder` for as long as
 /// the binary and the SDK stay the same.
 ///

@@ -292,6 +292,14 @@ impl Run {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is not JSON: {error}\n{self}"))
     }
 
+    /// stdout as JSON, one value a line.
+    #[must_use]
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        let parse =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("`{line}` is not JSON: {error}\n{self}"));
+        self.stdout.lines().map(parse).collect()
+    }
+
     /// stderr with what changes from run to run replaced: the world's path, ports, times, digests, process ids.
     #[must_use]
     pub fn redacted(&self) -> String {
