@@ -138,15 +138,33 @@ pub async fn run(command: Command, on_line: impl FnMut(&str) + Send, log: Option
     lines.finish(status)
 }
 
+/// Runs a process to its end and keeps its outputs apart, for programs that answer on one and talk on the other.
+///
+/// # Errors
+/// When the program can't be started. A process that fails is no error.
+pub async fn capture(command: Command) -> Result<std::process::Output> {
+    let mut process = prepare(&command);
+    process.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = process.spawn().map_err(|error| not_started(&command, error))?;
+    let _group = Group(child.id());
+    Ok(child.wait_with_output().await?)
+}
+
 type Started = (tokio::process::Child, std::io::PipeReader, Option<tokio::process::ChildStdin>);
 
 fn spawn(command: &Command) -> Result<Started> {
-    let failed = |error: std::io::Error| {
-        let program = command.program.to_string_lossy();
-        let folder = command.cwd.display();
-        Error::new(Kind::Machine, format!("`{program}` can't be started in `{folder}`")).because(error)
-    };
+    let failed = |error: std::io::Error| not_started(command, error);
     let (output, writer) = std::io::pipe().map_err(failed)?;
+    let mut process = prepare(command);
+    process.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
+    let mut child = process.spawn().map_err(failed)?;
+    let stdin = child.stdin.take();
+    // `process` is dropped here, and with it gonda's copies of the pipe's writing end.
+    Ok((child, output, stdin))
+}
+
+/// What every process has in common: nothing inherited, a group of its own, an end together with gonda's interest in it.
+fn prepare(command: &Command) -> tokio::process::Command {
     let mut process = tokio::process::Command::new(&command.program);
     process
         .args(&command.args)
@@ -154,14 +172,15 @@ fn spawn(command: &Command) -> Result<Started> {
         .env_clear()
         .envs(&command.env)
         .stdin(if command.feed.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(writer.try_clone().map_err(failed)?)
-        .stderr(writer)
         .kill_on_drop(true);
     host::own_group(&mut process);
-    let mut child = process.spawn().map_err(failed)?;
-    let stdin = child.stdin.take();
-    // `process` is dropped here, and with it gonda's copies of the pipe's writing end.
-    Ok((child, output, stdin))
+    process
+}
+
+fn not_started(command: &Command, error: std::io::Error) -> Error {
+    let program = command.program.to_string_lossy();
+    let folder = command.cwd.display();
+    Error::new(Kind::Machine, format!("`{program}` can't be started in `{folder}`")).because(error)
 }
 
 /// Ends the group when dropped.

@@ -9,7 +9,7 @@ use crate::{Error, Kind, Result};
 
 /// A job's own folder, `<cache>/work/<id>/`; removed when dropped, unless kept.
 #[derive(Debug)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     path: PathBuf,
     lock_path: PathBuf,
     // Held for as long as the folder is in use: whoever can take the lock may sweep the folder away.
@@ -22,7 +22,7 @@ impl Workspace {
     ///
     /// # Errors
     /// The cache can't be written.
-    pub fn create(cache_root: &Path) -> Result<Self> {
+    pub(crate) fn create(cache_root: &Path) -> Result<Self> {
         let root = cache_root.join("work");
         fs_err::create_dir_all(&root)?;
         sweep(&root);
@@ -49,12 +49,12 @@ impl Workspace {
 
     /// The folder.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Leaves the folder in place when dropped.
-    pub fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         self.keep = true;
     }
 }

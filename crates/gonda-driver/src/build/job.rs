@@ -12,7 +12,7 @@ use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::Selection;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
-use crate::{Error, Event, Events, Kind, Phase, Result};
+use crate::{Error, Event, Events, Kind, Phase, Result, modules};
 
 /// Builds the outputs of a group one after the other. Never fails as a whole: each output has its report.
 pub(super) async fn run_group(
@@ -153,7 +153,7 @@ impl Job<'_> {
         let mut resolved = Resolved { outputs: finished.to_vec(), ..Resolved::default() };
 
         let specs = rendering.specs(self.index, Env::Build, &resolved, &world)?;
-        let floor = self.toolchain_floor(&group.work)?;
+        let floor = modules::toolchain_floor(&group.work)?;
         let build = self.solve_one("build", &specs, floor, self.output.build_platform).await?;
         resolved.build = self.resolve(&build, &specs).await?;
 

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
 use super::job::{Group, Job, Solved};
+use super::modules::has_go;
 use crate::environment::{self, Share};
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
 use crate::script::{self, ActivatedEnv, Outside, Prepared};
@@ -59,9 +60,11 @@ impl Job<'_> {
             let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
             let shared =
                 environment::shared(self.channels, &solved.build, build_platform, &seen, &settings.cache_root).await?;
+            spec.modules = self.modules(group, solved, Some(&shared)).await?;
             spec.build_env = BuildEnv::Shared(shared);
+        } else {
+            spec.modules = self.modules(group, solved, None).await?;
         }
-        spec.modules = self.modules(group, solved).await?;
         spec.binds = script::passed_files(&self.script_settings(group, solved, None));
         let room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
@@ -103,11 +106,15 @@ impl Job<'_> {
             activated.push(activate(&disk.prefix, &seen.prefix)?);
         }
         activated.push(activate(&disk.build_prefix, &seen.build_prefix)?);
-        let proxy = self.module_proxy(solved, &disk.build_prefix).await?;
+        // Held until the last script has ended.
+        let proxy = match has_go(solved) {
+            true => Some(self.module_proxy(&disk.build_prefix).await?),
+            false => None,
+        };
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
-            ..self.script_settings(group, solved, proxy)
+            ..self.script_settings(group, solved, proxy.as_ref().map(|proxy| proxy.goproxy(true)))
         };
         let rendering = &self.selection.rendering;
         let index = self.index;

@@ -1,23 +1,113 @@
-//! Go's part of a job: the floor of the toolchain, the module proxy, the modules that are there before the script runs.
+//! Go's part of a job: the module proxy, and the modules that are there before the script runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use super::job::{Group, Job, Solved};
-use crate::Result;
 use crate::isolation::Modules;
+use crate::modules::{self, GoRunner, ModuleStore, Proxy, ProxySettings, SetSettings};
+use crate::process::{self, Command};
+use crate::{Result, host};
+
+/// What Go asks where neither the user nor the toolchain names a proxy.
+const DIRECT: &str = "direct";
 
 impl Job<'_> {
-    /// What the job's module cache starts with.
-    pub(super) async fn modules(&self, _group: &Group, _solved: &Solved) -> Result<Modules> {
-        Ok(Modules::Empty)
+    /// What the job's module cache starts with: this build's modules, downloaded and extracted once for all jobs that
+    /// need the same, where the job can have them as a lower layer; else nothing, and the proxy fills it.
+    pub(super) async fn modules(&self, group: &Group, solved: &Solved, build_env: Option<&Path>) -> Result<Modules> {
+        if !has_go(solved) {
+            return Ok(Modules::None);
+        }
+        let (Some(build_env), true) = (build_env, self.session.mode().shares_modules()) else {
+            return Ok(Modules::Empty);
+        };
+        let goroot = build_env.join("go");
+        let go = goroot.join("bin").join(format!("go{}", std::env::consts::EXE_SUFFIX));
+        if !go.is_file() {
+            return Ok(Modules::Empty);
+        }
+        let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
+        let proxy = self.module_proxy(build_env).await?;
+        let settings = SetSettings {
+            folder: self.request.settings.cache_root.join("modsets"),
+            goproxy: proxy.goproxy(true),
+        };
+        let home = group.workspace.path().join("go-home");
+        fs_err::create_dir_all(&home)?;
+        let runner = Runner { go, goroot, home, job: self };
+        match modules::module_set(&settings, &found.modules, &runner).await {
+            Ok(Some(set)) => Ok(Modules::Shared(set.folder)),
+            Ok(None) => Ok(Modules::Empty),
+            // The script may do something about it (a patch, `go mod tidy`), or not need what can't be had.
+            Err(error) => {
+                let cause = error.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+                self.events.note(&self.name, format!("no modules beforehand: {error}{cause}"));
+                Ok(Modules::Empty)
+            }
+        }
     }
 
-    /// The url of gonda's module proxy.
-    pub(super) async fn module_proxy(&self, _solved: &Solved, _build_prefix: &Path) -> Result<Option<String>> {
-        Ok(None)
+    /// gonda's module proxy for this job, over the store that all jobs share. It listens until dropped.
+    pub(super) async fn module_proxy(&self, build_env: &Path) -> Result<Proxy> {
+        let settings = &self.request.settings;
+        let goroot = build_env.join("go");
+        let upstream = settings.go.goproxy.clone().or_else(|| modules::upstream_default(&goroot));
+        let sumdb = match &settings.go.gosumdb {
+            Some(sumdb) => Some(sumdb.clone()),
+            None => modules::sumdb_default(&goroot),
+        };
+        let sumdb = sumdb.and_then(|text| text.split_whitespace().next().map(str::to_owned));
+        let store = self.session.module_store(ProxySettings {
+            store: settings.cache_root.join("gomod"),
+            upstream: upstream.unwrap_or_else(|| DIRECT.to_owned()),
+            noproxy: settings.go.goprivate.clone().unwrap_or_default(),
+            sumdb: sumdb.into_iter().filter(|name| name != "off").collect(),
+            offline: settings.offline,
+            system_proxies: true,
+            ..ProxySettings::default()
+        })?;
+        ModuleStore::serve(&store, None).await
     }
+}
 
-    pub(super) fn toolchain_floor(&self, _work: &Path) -> Result<Vec<String>> {
-        Ok(Vec::new())
+/// Whether Go is in the build environment.
+pub(super) fn has_go(solved: &Solved) -> bool {
+    solved.build.iter().any(|record| record.package_record.name.as_normalized() == "go")
+}
+
+/// The toolchain of the build environment, run by gonda itself to download modules, which executes nothing of theirs.
+struct Runner<'a> {
+    go: PathBuf,
+    goroot: PathBuf,
+    home: PathBuf,
+    job: &'a Job<'a>,
+}
+
+impl GoRunner for Runner<'_> {
+    async fn go(&self, args: &[&str], dir: &Path, env: &[(&str, String)]) -> Result<Output> {
+        let path: Vec<String> = host::system_path().iter().map(|folder| folder.display().to_string()).collect();
+        let home = self.home.display().to_string();
+        let mut command = Command::new(&self.go, dir).args(args.iter().copied());
+        command = command.env(host::system_variables());
+        command = command.env([
+            ("PATH", path.join(&host::PATH_SEPARATOR.to_string())),
+            ("HOME", home.clone()),
+            ("USERPROFILE", home.clone()),
+            ("GOCACHE", self.home.join("gocache").display().to_string()),
+            ("GOROOT", self.goroot.display().to_string()),
+            ("GOTOOLCHAIN", "local".to_owned()),
+            ("GOENV", "off".to_owned()),
+            ("GOTELEMETRYDIR", home),
+            ("LANG", "C.UTF-8".to_owned()),
+        ]);
+        let go = &self.job.request.settings.go;
+        for (name, value) in [("GOSUMDB", &go.gosumdb), ("GONOSUMDB", &go.gonosumdb), ("GOPRIVATE", &go.goprivate)] {
+            if let Some(value) = value {
+                command = command.env([(name, value.clone())]);
+            }
+        }
+        command = command.env(env.iter().map(|(name, value)| (*name, value.clone())));
+        process::capture(command).await
     }
 }

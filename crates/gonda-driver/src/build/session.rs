@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::channels::{ChannelSettings, Channels};
 use crate::isolation::Mode;
+use crate::modules::{ModuleStore, ProxySettings};
 use crate::settings::Settings;
 use crate::{Events, Result};
 
@@ -12,6 +13,8 @@ use crate::{Events, Result};
 pub struct Session {
     mode: Mode,
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
+    /// By upstream: what several jobs ask for at once is fetched once.
+    stores: Mutex<HashMap<String, ModuleStore>>,
 }
 
 impl Session {
@@ -22,7 +25,7 @@ impl Session {
     pub async fn open(settings: &Settings, events: &Events) -> Result<Self> {
         fs_err::create_dir_all(&settings.cache_root)?;
         let mode = settings.isolation.resolve(&settings.cache_root.join("work"), events).await?;
-        Ok(Self { mode, channels: Mutex::default() })
+        Ok(Self { mode, channels: Mutex::default(), stores: Mutex::default() })
     }
 
     /// How jobs are kept apart.
@@ -58,5 +61,20 @@ impl Session {
         )?);
         known.insert(names, Arc::clone(&channels));
         Ok(channels)
+    }
+
+    /// The module store, opened once for each upstream.
+    ///
+    /// # Errors
+    /// A malformed list of proxies; a cache that can't be written.
+    pub fn module_store(&self, settings: ProxySettings) -> Result<ModuleStore> {
+        let mut known = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = known.get(&settings.upstream) {
+            return Ok(store.clone());
+        }
+        let upstream = settings.upstream.clone();
+        let store = ModuleStore::open(settings)?;
+        known.insert(upstream, store.clone());
+        Ok(store)
     }
 }
