@@ -190,6 +190,20 @@ pub(crate) fn make_removable(path: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(path, permissions)
 }
 
+/// Whether a path is a device file: in an overlay's layer such a file stands for something that was removed.
+pub(crate) fn is_device(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_char_device())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
 /// Whether a folder's name is one of those by which Go finds the repository that encloses a module
 /// (`cmd/go/internal/vcs`, `vcsList`).
 pub(crate) fn repository_mark(folder: &Path) -> Option<&'static str> {

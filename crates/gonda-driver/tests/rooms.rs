@@ -50,6 +50,7 @@ mod unix {
         ("cancelling ends everything", cancelling_ends_everything),
         ("the modules are fenced", the_modules_are_fenced),
         ("several commands in one room", several_commands_in_one_room),
+        ("a work folder moves on", a_work_folder_moves_on),
         ("odd names", odd_names),
         ("a missing program", a_missing_program),
         ("the machine is hidden", the_machine_is_hidden),
@@ -328,6 +329,25 @@ mod unix {
         let again =
             if world.mode == (Mode::Mounts { upper: Upper::Memory }) { "tool" } else { "cat $BUILD_PREFIX/a; ! tool" };
         world.run(&room, again);
+    }
+
+    /// The outputs of one recipe share a work folder, each in a room of its own.
+    fn a_work_folder_moves_on(world: &World) {
+        let first = world.room("first");
+        world.run(&first, "echo 1 > a; rm -rf $GOPATH");
+        let second = world.room("second");
+        remove_all(&second.disk().src_dir).unwrap();
+        std::fs::rename(&first.disk().src_dir, &second.disk().src_dir).unwrap();
+        first.close().unwrap();
+        world.run(
+            &second,
+            "cat a; test -d $GOPATH/pkg/mod; test -f $GOPATH/pkg/go.mod; rm -rf $GOPATH/pkg; mkdir $GOPATH/pkg",
+        );
+        let third = world.room("third");
+        remove_all(&third.disk().src_dir).unwrap();
+        std::fs::rename(&second.disk().src_dir, &third.disk().src_dir).unwrap();
+        second.close().unwrap();
+        world.run(&third, "cat a; test -f $GOPATH/pkg/go.mod; test -d $GOPATH/pkg/mod");
     }
 
     fn odd_names(world: &World) {

@@ -220,6 +220,12 @@ impl Room {
             return Ok(());
         }
         let cache = self.disk.src_dir.join(paths::MODULE_CACHE);
+        // A work folder that was in another room before may say in an overlay's way that its script removed the cache.
+        for folder in cache.ancestors().take_while(|folder| **folder != self.disk.src_dir) {
+            if host::is_device(folder) {
+                std::fs::remove_file(folder).map_err(|error| io_error("remove", folder, error))?;
+            }
+        }
         make(&cache)?;
         let marker = cache.with_file_name("go.mod");
         if marker.symlink_metadata().is_err() {
