@@ -24,10 +24,11 @@ pub(super) fn one(path: impl Into<String>, source: &Path) -> Option<Found> {
     Some(Found { path: path.into(), source: source.to_owned(), executable: executable(&metadata) })
 }
 
-/// All files below a folder, sorted; links to files followed, links to folders not; broken links are no files.
+/// All files below a folder whose names are UTF-8, sorted; links to files followed, links to folders not; broken links
+/// are no files.
 ///
 /// # Errors
-/// A folder that can't be read, or a name that is not UTF-8.
+/// A folder that can't be read.
 pub(super) fn all(folder: &Path) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     if !folder.is_dir() {
@@ -43,10 +44,8 @@ pub(super) fn all(folder: &Path) -> Result<Vec<Found>> {
         }
         let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         let names: Option<Vec<&str>> = relative.iter().map(|name| name.to_str()).collect();
-        let Some(path) = names.map(|names| names.join("/")) else {
-            let message = format!("the file name `{}` is not UTF-8", relative.display());
-            return Err(Error::new(Kind::Usage, message).help("rename the file"));
-        };
+        // Sources hold all kinds of test data: what can't have a name in a package is not looked at.
+        let Some(path) = names.map(|names| names.join("/")) else { continue };
         found.extend(one(path, entry.path()));
     }
     found.sort();
