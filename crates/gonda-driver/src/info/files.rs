@@ -21,7 +21,11 @@ pub(super) struct Found {
 /// Whether a file is there, links followed.
 pub(super) fn one(path: impl Into<String>, source: &Path) -> Option<Found> {
     let metadata = source.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    Some(Found { path: path.into(), source: source.to_owned(), executable: executable(&metadata) })
+    Some(Found {
+        path: path.into(),
+        source: source.to_owned(),
+        executable: gonda_packager::is_executable(source, &metadata),
+    })
 }
 
 /// All files below a folder whose names are UTF-8, sorted; links to files followed, links to folders not; broken links
@@ -63,15 +67,4 @@ pub(super) fn matching<'a>(files: &'a [Found], glob: &'a Glob) -> impl Iterator<
 /// A file that can't be read.
 pub(super) fn text(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
-}
-
-#[cfg(unix)]
-fn executable(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o111 != 0
-}
-
-#[cfg(not(unix))]
-fn executable(_metadata: &std::fs::Metadata) -> bool {
-    false
 }
