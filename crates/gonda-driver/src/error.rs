@@ -148,10 +148,14 @@ impl From<gonda_packager::Error> for Error {
         };
         let mut this = Self::new(kind, error.to_string());
         this.help = error.help().map(str::to_owned);
-        this.cause = match error {
-            Packager::Io { source, .. } => Some(Box::new(source)),
-            _ => None,
-        };
+        match error {
+            Packager::Io { source, .. } => this.cause = Some(Box::new(source)),
+            Packager::Verification { problems, .. } => {
+                let others = problems.iter().skip(1).map(|problem| Self::new(kind, problem.to_string()));
+                this.others = others.collect();
+            }
+            Packager::Unpackable { .. } | Packager::Malformed { .. } => {}
+        }
         this
     }
 }

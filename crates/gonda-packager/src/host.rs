@@ -6,13 +6,16 @@ use std::path::Path;
 
 /// Whether any x bit is set. Windows has none: there the extension decides.
 #[cfg(unix)]
-pub(crate) fn is_executable(_path: &Path, metadata: &Metadata) -> bool {
+#[must_use]
+pub fn is_executable(_path: &Path, metadata: &Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
     metadata.permissions().mode() & 0o111 != 0
 }
 
+/// Whether any x bit is set. Windows has none: there the extension decides.
 #[cfg(not(unix))]
-pub(crate) fn is_executable(path: &Path, _metadata: &Metadata) -> bool {
+#[must_use]
+pub fn is_executable(path: &Path, _metadata: &Metadata) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     matches!(extension.as_deref(), Some("exe" | "dll" | "bat" | "cmd" | "sh" | "ps1"))
 }

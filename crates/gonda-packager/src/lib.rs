@@ -31,6 +31,7 @@ pub use binary::Binary;
 pub use entry::{Content, Entry, FileMode, InfoFile, Kind, Prefix};
 pub use error::{Error, Problem, Result, Severity};
 pub use extract::{Extent, extract};
+pub use host::is_executable;
 pub use inspect::{Inspection, PackedFile, inspect, inspect_with};
 pub use prefix::{CONSTANT_PLACEHOLDER, Detection, PrefixMap, spellings};
 pub use record::{index_json, read_info, repodata_record};

@@ -191,6 +191,13 @@ pub(crate) struct Found {
     pub(crate) path_dependent: bool,
 }
 
+/// What one reading of a file tells.
+struct Swept {
+    nul: bool,
+    prefixes: BTreeSet<String>,
+    foreign: bool,
+}
+
 impl<'a> Search<'a> {
     pub(crate) fn new(detection: &'a Detection<'a>) -> Self {
         let finders: Vec<_> = detection.prefixes.iter().map(|prefix| (prefix.as_str(), Finder::new(prefix))).collect();
@@ -202,11 +209,20 @@ impl<'a> Search<'a> {
 
     /// Searches a regular file, to be packed as `path`.
     pub(crate) fn file(&self, path: &str, source: &Path) -> Result<Found> {
-        let file = File::open(source).map_err(|error| Error::io("read", source, error))?;
-        self.bytes(path, file).map_err(|error| Error::io("read", source, error))
+        self.reopened(path, || File::open(source)).map_err(|error| Error::io("read", source, error))
     }
 
-    fn bytes(&self, path: &str, mut file: impl Read) -> io::Result<Found> {
+    fn reopened<R: Read>(&self, path: &str, open: impl Fn() -> io::Result<R>) -> io::Result<Found> {
+        let swept = self.sweep(open()?)?;
+        let mut found = self.judge(path, swept.nul, swept.prefixes, swept.foreign);
+        // A path above the prefix is gone with it: what counts is the text as it will be packed.
+        if let Some(map) = self.detection.map.as_ref().filter(|_| found.mapped && found.path_dependent) {
+            found.path_dependent = self.sweep(map.reader(open()?))?.foreign;
+        }
+        Ok(found)
+    }
+
+    fn sweep(&self, mut file: impl Read) -> io::Result<Swept> {
         let mut hits = vec![false; self.finders.len()];
         let mut foreign = false;
         let mut nul = false;
@@ -232,7 +248,7 @@ impl<'a> Search<'a> {
             filled = keep;
         }
         let hits = self.finders.iter().zip(hits).filter(|(_, hit)| *hit).map(|((prefix, _), _)| (*prefix).to_owned());
-        Ok(self.judge(path, nul, hits.collect(), foreign))
+        Ok(Swept { nul, prefixes: hits.collect(), foreign })
     }
 
     /// conda-build's rules on what is recorded.
@@ -302,7 +318,7 @@ mod tests {
     fn check(path: &str, content: &str, change: impl FnOnce(&mut Detection<'_>)) -> String {
         let mut detection = Detection::of(PREFIX, false);
         change(&mut detection);
-        let found = Search::new(&detection).bytes(path, content.as_bytes()).unwrap();
+        let found = Search::new(&detection).reopened(path, || Ok(content.as_bytes())).unwrap();
         let mut words: Vec<String> = Vec::new();
         if let Some(prefix) = found.prefix {
             words.push(prefix.mode.as_str().to_owned());
@@ -345,6 +361,12 @@ mod tests {
         assert_eq!(check("a", PREFIX, with), format!("text {fixed} mapped"));
         assert_eq!(check("a", &format!("\0{PREFIX}"), with), format!("binary {PREFIX} path-dependent"));
         assert_eq!(check("a", "\0/work/src", |d| d.foreign = vec!["/work".into()]), "path-dependent");
+        let above = |d: &mut Detection<'_>| {
+            d.map = Some(map.clone());
+            d.foreign = vec!["/build".into()];
+        };
+        assert_eq!(check("a", PREFIX, above), format!("text {fixed} mapped"));
+        assert_eq!(check("a", &format!("{PREFIX} /build/work"), above), format!("text {fixed} mapped path-dependent"));
         assert!(PrefixMap::new(PREFIX, "/short").is_err());
     }
 
@@ -357,7 +379,7 @@ mod tests {
             map.reader(text.as_bytes()).read_to_string(&mut out).unwrap();
             assert_eq!(out, format!("{}/xyz/aa/xyz", "a".repeat(before)));
             let detection = Detection::of("/aab/aa/", false);
-            let found = Search::new(&detection).bytes("a", text.as_bytes()).unwrap();
+            let found = Search::new(&detection).reopened("a", || Ok(text.as_bytes())).unwrap();
             assert!(found.prefix.is_some());
         }
     }

@@ -118,7 +118,9 @@ pub(crate) type Look<'a> = dyn FnMut(&TarMember, &mut dyn Read) -> Result<()> + 
 impl Contents {
     pub(crate) fn read(path: &Path, file: &File, limits: &Limits, look: &mut Look<'_>) -> Result<Self> {
         let mut members: Vec<Packed> = Vec::new();
-        let mut texts = BTreeMap::new();
+        let mut texts: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut placeholders: Option<BTreeMap<String, String>> = None;
+        let mut problems = Vec::new();
         let container = walk(path, file, &[Part::Info, Part::Pkg], limits, &mut |part, member, bytes| {
             let mut hashed = Hashed::new(bytes);
             if part == Part::Info && PARSED.contains(&member.path.as_str()) && member.kind == TarKind::File {
@@ -130,7 +132,19 @@ impl Contents {
                 hashed.read_to_end(&mut text).map_err(|error| Error::malformed(path, error.to_string()))?;
                 texts.insert(member.path.clone(), text);
             } else if part == Part::Pkg && member.kind == TarKind::File {
-                look(member, &mut hashed)?;
+                // In `.tar.bz2` files `paths.json` may come later: then nothing is searched for.
+                if placeholders.is_none() {
+                    placeholders = texts.get("info/paths.json").map(|text| declared_placeholders(text));
+                }
+                let placeholder = placeholders.as_ref().and_then(|placeholders| placeholders.get(&member.path));
+                let mut searched = Searched::new(&mut hashed, placeholder.map_or("", String::as_str));
+                look(member, &mut searched)?;
+                let copied = io::copy(&mut searched, &mut io::sink());
+                copied.map_err(|error| Error::malformed(path, error.to_string()))?;
+                if !searched.found {
+                    let message = "declared to hold a prefix that is not in it";
+                    problems.push(Problem::warning(member.path.clone(), message));
+                }
             }
             io::copy(&mut hashed, &mut io::sink()).map_err(|error| Error::malformed(path, error.to_string()))?;
             let (size, sha256) = hashed.finish();
@@ -146,6 +160,7 @@ impl Contents {
             Ok(())
         })?;
         let mut contents = Self { container, members, texts };
+        contents.container.problems.extend(problems);
         contents.follow_hard_links();
         Ok(contents)
     }
@@ -397,6 +412,54 @@ pub(crate) fn leaves_package(path: &str, target: &str) -> bool {
         }
     }
     false
+}
+
+/// The prefixes that `paths.json` declares, by path; what can't be parsed is complained of elsewhere.
+fn declared_placeholders(text: &[u8]) -> BTreeMap<String, String> {
+    let declared: Option<PathsJson> = serde_json::from_slice(text).ok();
+    let entries = declared.into_iter().flat_map(|declared| declared.paths);
+    entries
+        .filter_map(|entry| {
+            let placeholder = entry.prefix_placeholder?.placeholder;
+            Some((entry.relative_path.to_str()?.to_owned(), placeholder))
+        })
+        .collect()
+}
+
+/// Looks for a string in what is read through it.
+struct Searched<'a, R> {
+    inner: R,
+    needle: &'a [u8],
+    /// The end of what was read, as much as may begin the string.
+    tail: Vec<u8>,
+    found: bool,
+}
+
+impl<'a, R> Searched<'a, R> {
+    fn new(inner: R, needle: &'a str) -> Self {
+        Self { inner, needle: needle.as_bytes(), tail: Vec::new(), found: needle.is_empty() }
+    }
+}
+
+impl<R: Read> Read for Searched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        if !self.found {
+            let read = &buffer[..n];
+            let keep = self.needle.len() - 1;
+            self.tail.extend(&read[..n.min(keep)]);
+            self.found = memchr::memmem::find(&self.tail, self.needle).is_some()
+                || memchr::memmem::find(read, self.needle).is_some();
+            if n > keep {
+                self.tail.clear();
+                self.tail.extend(&read[n - keep..]);
+            } else {
+                let old = self.tail.len().saturating_sub(keep);
+                self.tail.drain(..old);
+            }
+        }
+        Ok(n)
+    }
 }
 
 /// Counts and hashes what is read through it.

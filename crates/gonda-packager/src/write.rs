@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use md5::Md5;
@@ -185,6 +185,34 @@ impl Drop for Growing {
     }
 }
 
+/// The first error is told, later ones are not: `ZipWriter` tries to complete its archive when it is dropped after an
+/// error, and prints what goes wrong then.
+struct Latch<'a> {
+    file: &'a File,
+    failed: bool,
+}
+
+impl Write for Latch<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if self.failed {
+            return Ok(buffer.len());
+        }
+        let written = self.file.write(buffer);
+        self.failed = written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Latch<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
 /// A member as it must read back.
 struct Expected {
     part: Part,
@@ -197,7 +225,7 @@ struct Expected {
 
 fn fill(growing: &Growing, package: &Package<'_>, entries: &[Entry], info: &[&InfoFile]) -> Result<Vec<Expected>> {
     let failed = |error: io::Error| Error::io("write", &growing.path, error);
-    let mut zip = ZipWriter::new(&growing.file);
+    let mut zip = ZipWriter::new(Latch { file: &growing.file, failed: false });
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .system(System::Unix)

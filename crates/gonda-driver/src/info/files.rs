@@ -21,13 +21,18 @@ pub(super) struct Found {
 /// Whether a file is there, links followed.
 pub(super) fn one(path: impl Into<String>, source: &Path) -> Option<Found> {
     let metadata = source.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    Some(Found { path: path.into(), source: source.to_owned(), executable: executable(&metadata) })
+    Some(Found {
+        path: path.into(),
+        source: source.to_owned(),
+        executable: gonda_packager::is_executable(source, &metadata),
+    })
 }
 
-/// All files below a folder, sorted; links to files followed, links to folders not; broken links are no files.
+/// All files below a folder whose names are UTF-8, sorted; links to files followed, links to folders not; broken links
+/// are no files.
 ///
 /// # Errors
-/// A folder that can't be read, or a name that is not UTF-8.
+/// A folder that can't be read.
 pub(super) fn all(folder: &Path) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     if !folder.is_dir() {
@@ -43,10 +48,8 @@ pub(super) fn all(folder: &Path) -> Result<Vec<Found>> {
         }
         let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         let names: Option<Vec<&str>> = relative.iter().map(|name| name.to_str()).collect();
-        let Some(path) = names.map(|names| names.join("/")) else {
-            let message = format!("the file name `{}` is not UTF-8", relative.display());
-            return Err(Error::new(Kind::Usage, message).help("rename the file"));
-        };
+        // Sources hold all kinds of test data: what can't have a name in a package is not looked at.
+        let Some(path) = names.map(|names| names.join("/")) else { continue };
         found.extend(one(path, entry.path()));
     }
     found.sort();
@@ -64,15 +67,4 @@ pub(super) fn matching<'a>(files: &'a [Found], glob: &'a Glob) -> impl Iterator<
 /// A file that can't be read.
 pub(super) fn text(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
-}
-
-#[cfg(unix)]
-fn executable(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o111 != 0
-}
-
-#[cfg(not(unix))]
-fn executable(_metadata: &std::fs::Metadata) -> bool {
-    false
 }

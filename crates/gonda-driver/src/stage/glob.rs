@@ -11,8 +11,11 @@ use crate::{Error, Kind, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// Python's `glob.glob(recursive=True)`: `*` stays within a folder and skips hidden names, `**` crosses folders; a
-    /// folder means all that is in it.
+    /// folder that is met means all that is in it.
     Glob,
+    /// conda-build's lists of files (utils.py, `expand_globs`): as [`Language::Glob`], but only a folder that is named
+    /// without wildcards means all that is in it.
+    Files,
     /// Python's `fnmatch`: `*` crosses folders.
     Fnmatch,
     /// v1: `*` crosses folders; what names a folder means all that is in it.
@@ -33,7 +36,7 @@ impl Language {
     #[must_use]
     pub fn of_files(format: RecipeFormat) -> Self {
         match format {
-            RecipeFormat::V0 => Self::Glob,
+            RecipeFormat::V0 => Self::Files,
             RecipeFormat::V1 => Self::V1,
         }
     }
@@ -73,8 +76,9 @@ impl Glob {
             Language::V1 => {
                 How::V1(GlobVec::from_strings(vec![text.to_owned()], Vec::new()).map_err(|error| wrong(&error))?)
             }
-            Language::Fnmatch => How::Regex(Regex::new(&python(text, false)).map_err(|error| wrong(&error))?),
-            Language::Glob => How::Regex(Regex::new(&python(text, true)).map_err(|error| wrong(&error))?),
+            Language::Fnmatch | Language::Glob | Language::Files => {
+                How::Regex(Regex::new(&python(text, language)).map_err(|error| wrong(&error))?)
+            }
         };
         Ok(Self { text: text.to_owned(), how })
     }
@@ -114,8 +118,9 @@ impl Matcher {
     }
 }
 
-/// A regular expression for one of Python's globs. With `by_folder`, as `glob` has it, else as `fnmatch`.
-fn python(text: &str, by_folder: bool) -> String {
+/// A regular expression for one of Python's globs.
+fn python(text: &str, language: Language) -> String {
+    let by_folder = language != Language::Fnmatch;
     let text = text.strip_prefix("./").unwrap_or(text);
     let text = if by_folder { text.trim_end_matches('/') } else { text };
     let mut regex = String::from("(?s)^");
@@ -162,8 +167,12 @@ fn python(text: &str, by_folder: bool) -> String {
             other => regex.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
         }
     }
-    // A folder means its content.
-    regex.push_str(if by_folder { "(?:/.*)?$" } else { "$" });
+    let folders = match language {
+        Language::Glob => true,
+        Language::Files => !text.contains(['*', '?', '[']),
+        Language::Fnmatch | Language::V1 => false,
+    };
+    regex.push_str(if folders { "(?:/.*)?$" } else { "$" });
     regex
 }
 
@@ -210,6 +219,15 @@ mod tests {
         check(language, "lib/**", &["lib/a/b"], &["other/a"]);
         check(language, "a?[!x].so", &["abc.so"], &["abx.so", "a/c.so"]);
         check(language, "a[b", &["a[b"], &["ab"]);
+    }
+
+    #[test]
+    fn lists_of_files() {
+        let language = Language::Files;
+        check(language, "lib", &["lib/a", "lib/.b/c"], &["lib64/a"]);
+        check(language, "lib/*", &["lib/a"], &["lib/a/b", "lib/.a"]);
+        check(language, "lib/**", &["lib/a", "lib/a/b"], &["other/a"]);
+        check(language, "bin/tool*", &["bin/tool", "bin/tool-2"], &["bin/tools/x"]);
     }
 
     #[test]

@@ -120,3 +120,65 @@ fn link_scripts_of_the_recipe() {
     output.parent = Some(PinnedOutput { name: "top".into(), version: "1".into(), build_string: String::new() });
     assert_eq!(world.check(&output), "bin/.tool-pre-unlink.sh bin/tool");
 }
+
+/// From prefix and recipe to a package that verifies, the same from whatever folder.
+#[test]
+fn the_whole_way() {
+    let build = || {
+        let world = World::new();
+        let (root, prefix) = (world.root.path(), world.root.path().join("prefix"));
+        std::fs::write(root.join("recipe/meta.yaml"), "x").unwrap();
+        std::fs::write(root.join("recipe/LICENSE"), "x").unwrap();
+        let seen = prefix.to_str().unwrap();
+        std::fs::write(prefix.join("bin/tool"), format!("#!{seen}/bin/sh\n")).unwrap();
+        let fixed = format!("/opt/{}", "p".repeat(seen.len() - 5));
+        let mut output = output(RecipeFormat::V0);
+        output.about.license_files = vec!["LICENSE".into()];
+        output.rendered_recipe = format!("path: {}\n", root.display());
+        let staged = stage(&Stage {
+            output: &output,
+            prefix: &prefix,
+            seen_prefix: seen,
+            fixed_prefix: &fixed,
+            prior: &world.prior,
+            added: None,
+            foreign: &[root.display().to_string()],
+            recipe_dir: &root.join("recipe"),
+        })
+        .unwrap();
+        // The text holds the folder above the prefix as well, but only as part of the prefix.
+        assert_eq!(staged.remarks, []);
+        let info = crate::info::info(&crate::info::Facts {
+            output: &output,
+            channels: &[format!("file://{}/channel", root.display())],
+            recipe_dir: &root.join("recipe"),
+            recipe_file: "meta.yaml",
+            work_dir: &root.join("work"),
+            prefix: &prefix,
+            build_prefix: &root.join("build"),
+            places: &[],
+            hidden: &[(root.display().to_string(), "$BUILD".into())],
+            timestamp: 1_700_000_000,
+            git: "",
+            recipe_files: &[],
+            not_recipe: &[],
+        })
+        .unwrap();
+        let artifact = gonda_packager::write(
+            &root.join("out"),
+            &gonda_packager::Package {
+                stem: "tool-1.2-h1234567_0",
+                entries: &staged.entries,
+                info: &info.files,
+                timestamp: 1_700_000_000,
+                compression: gonda_packager::Compression::DEFAULT,
+                threads: 2,
+            },
+        )
+        .unwrap();
+        let verification = gonda_packager::verify(&artifact.path, &gonda_packager::Limits::default()).unwrap();
+        assert_eq!(verification.problems, []);
+        artifact.sha256
+    };
+    assert_eq!(build(), build());
+}

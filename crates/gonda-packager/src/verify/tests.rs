@@ -110,6 +110,22 @@ fn members_against_paths_json() {
 }
 
 #[test]
+fn declared_prefixes_are_there() {
+    let with = |content: &str| {
+        let mut pkg = Vec::new();
+        file(&mut pkg, "a", content.as_bytes());
+        let declared = entry("a", content.as_bytes());
+        let declared = declared.replace('}', r#","prefix_placeholder":"/long/prefix","file_mode":"text"}"#);
+        conda(&pkg, &info(&declared))
+    };
+    check(&with("x /long/prefix"), &[]);
+    for before in (8192 - 13..8194).chain([(1 << 16) - 3, (1 << 17) - 5]) {
+        check(&with(&format!("{}/long/prefix", "y".repeat(before))), &[]);
+    }
+    check(&with("x /long/prefi"), &["`a`: declared to hold a prefix that is not in it"]);
+}
+
+#[test]
 fn paths_that_lead_out() {
     for (name, problem) in [
         ("../a", "a path with `..`"),
