@@ -11,3 +11,4 @@ mod build;
 mod errors;
 mod jobs;
 mod packages;
+mod reference;
