@@ -327,6 +327,8 @@ struct Skeleton {
     files: BTreeMap<PathBuf, String>,
     /// Files that go.mod names by their absolute path; they stay where they are.
     outside: BTreeSet<String>,
+    /// What is added to go.work files: see [`replace_siblings`].
+    siblings: BTreeMap<PathBuf, String>,
 }
 
 impl Skeleton {
@@ -365,7 +367,11 @@ impl Skeleton {
                 }
             }
         }
-        Ok(Self { top, files, outside })
+        let siblings = roots
+            .iter()
+            .filter_map(|root| Some((root.folder.strip_prefix(&top).ok()?.join("go.work"), replace_siblings(root)?)))
+            .collect();
+        Ok(Self { top, files, outside, siblings })
     }
 
     fn relative(&self, folder: &Path) -> PathBuf {
@@ -379,7 +385,8 @@ impl Skeleton {
             if let Some(parent) = file.parent() {
                 fs_err::create_dir_all(parent)?;
             }
-            fs_err::write(file, text)?;
+            let siblings = self.siblings.get(path).map_or("", String::as_str);
+            fs_err::write(file, format!("{text}{siblings}"))?;
         }
         Ok(())
     }
@@ -402,6 +409,26 @@ impl Skeleton {
         }
         hex::encode(digest.finalize())
     }
+}
+
+/// `replace` lines for the modules of a workspace that require one another. `go build` takes them from the workspace,
+/// whatever version is required; `go mod download` asks for that version, which often was never published.
+fn replace_siblings(root: &MainModules) -> Option<String> {
+    let work = root.work.as_ref()?;
+    let mut lines = BTreeSet::new();
+    for require in root.mains.iter().flat_map(|(_, go_mod)| &go_mod.require) {
+        let module = &require.value.module;
+        let sibling = root.mains.iter().find_map(|(main, go_mod)| {
+            go_mod.module.as_ref().filter(|declared| declared.value.path == module.path)?;
+            work.uses.iter().map(|path| &path.value).find(|path| join(&root.folder, path) == *main)
+        });
+        let replaced = work.replacement(module).is_some()
+            || root.mains.iter().any(|(_, go_mod)| go_mod.replacement(module).is_some());
+        if let (Some(folder), false) = (sibling, replaced) {
+            lines.insert(format!("replace {} {} => {folder:?}\n", module.path, module.version));
+        }
+    }
+    (!lines.is_empty()).then(|| format!("\n{}", lines.into_iter().collect::<String>()))
 }
 
 /// The deepest folder that holds all of some.

@@ -302,7 +302,7 @@ async fn damaged_entries_are_fetched_again() {
     let path = "a.b/c/@v/v1.0.0.zip";
     let whole = get(&world.serve(&world.file_url()).await, path).await;
     let damage: [(&str, &[u8]); 3] =
-        [(path, b"not a zip"), ("a.b/c/@v/v1.0.0.mod", b"{"), ("a.b/c/@v/v1.0.0.info", b"")];
+        [(path, b"not a zip"), ("a.b/c/@v/v1.0.0.mod", b"\""), ("a.b/c/@v/v1.0.0.info", b"")];
     for (path, bytes) in damage {
         write(world.store().join(path), bytes);
     }
@@ -756,7 +756,7 @@ async fn real_go_through_the_proxy_and_from_a_set() {
     // A set serves with nobody to ask, though its zips are gone.
     let alone =
         [("GOPROXY", "off".to_owned()), ("GOMODCACHE", set.folder.join("gopath/pkg/mod").display().to_string())];
-    for args in [&["build", "-o", "out", "."][..], &["list", "-deps", "./..."], &["vet", "./..."], &["mod", "vendor"]] {
+    for args in [&["build", "-o", "out", "."][..], &["list", "-deps", "./..."], &["mod", "vendor"]] {
         let output = go.run(args, &top, &alone);
         assert!(output.status.success(), "{args:?}: {}", text(&output));
     }
@@ -788,8 +788,8 @@ async fn real_go_in_a_workspace() {
     let modules = source(
         &top,
         &[
-            ("go.work", "go 1.20\n\nuse ./app\nuse ./lib\n"),
-            ("app/go.mod", "module x.y/app\n\ngo 1.20\n\nrequire x.y/lib v0.0.0\n"),
+            ("go.work", "go 1.20\n\nuse ./app\nuse ./lib\n\nreplace x.y/lib v0.0.0 => ./lib\n"),
+            ("app/go.mod", "module x.y/app\n\ngo 1.20\n\nrequire x.y/lib v0.0.0\n\nrequire a.b/c v1.0.0 // indirect\n"),
             ("app/main.go", "package main\n\nimport \"x.y/lib\"\n\nfunc main() { println(lib.L) }\n"),
             ("lib/go.mod", "module x.y/lib\n\ngo 1.20\n\nrequire a.b/c v1.0.0\n"),
             ("lib/lib.go", "package lib\n\nimport \"a.b/c\"\n\nconst L = c.C\n"),
@@ -808,8 +808,19 @@ async fn real_go_in_a_workspace() {
     // go.sum files belong to the source; this one has none yet.
     let sums = gonda_gomod_sums(&set);
     std::fs::write(top.join("go.work.sum"), sums).unwrap();
-    let output = go.run(&["build", "-o", "out", "./app"], &top, &env);
+    let output = go.run(&["list", "-deps", "./app"], &top, &env);
     assert!(output.status.success(), "{}", text(&output));
+
+    // Modules that require one another at versions that nobody published: there is nothing to download, and no error.
+    let modules = source(
+        &world.0.path().join("unpublished"),
+        &[
+            ("go.work", "go 1.20\nuse ./app\nuse ./lib"),
+            ("app/go.mod", "module x.y/app\ngo 1.20\nrequire x.y/lib v0.0.0\n"),
+            ("lib/go.mod", "module x.y/lib\ngo 1.20\n"),
+        ],
+    );
+    assert_eq!(module_set(&settings, &modules, &go).await.unwrap(), None);
 }
 
 /// The go.sum lines of a set.
