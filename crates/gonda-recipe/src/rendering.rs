@@ -96,13 +96,7 @@ impl Rendering {
     ///
     /// # Errors
     /// A pin on an output or package that `resolved` does not know.
-    pub fn specs(
-        &self,
-        index: usize,
-        env: Env,
-        resolved: &Resolved,
-        world: &dyn World,
-    ) -> Result<Vec<String>, RecipeErrors> {
+    pub fn specs(&self, index: usize, env: Env, resolved: &Resolved, world: &dyn World) -> Result<Vec<String>, RecipeErrors> {
         match &self.state {
             State::V0(state) => v0::specs(state, &self.outputs, index, env, resolved, world),
             State::V1(state) => v1::specs(state, &self.outputs, index, env, resolved, world),

@@ -11,23 +11,10 @@ pub(crate) fn render(_request: &Request, _world: &dyn World) -> Result<Loaded, R
     todo!()
 }
 
-pub(crate) fn specs(
-    _state: &Rendered,
-    _outputs: &[Output],
-    _index: usize,
-    _env: Env,
-    _resolved: &Resolved,
-    _world: &dyn World,
-) -> Result<Vec<String>, RecipeErrors> {
+pub(crate) fn specs(_state: &Rendered, _outputs: &[Output], _index: usize, _env: Env, _resolved: &Resolved, _world: &dyn World) -> Result<Vec<String>, RecipeErrors> {
     todo!()
 }
 
-pub(crate) fn finalize(
-    _state: &Rendered,
-    _outputs: &[Output],
-    _index: usize,
-    _resolved: &Resolved,
-    _world: &dyn World,
-) -> Result<Output, RecipeErrors> {
+pub(crate) fn finalize(_state: &Rendered, _outputs: &[Output], _index: usize, _resolved: &Resolved, _world: &dyn World) -> Result<Output, RecipeErrors> {
     todo!()
 }
