@@ -137,6 +137,7 @@ impl Context for JinjaContext<'_, '_> {
             "environ" => return Some(self.environ()),
             "time" => return Some(modules::time(self.session.world)),
             "datetime" => return Some(modules::datetime(self.session.world)),
+            "os" => return Some(self.namespace.evaluator.names().os_of_machine()),
             "installed" => return Some(Value::from(Dict::new())),
             _ => {}
         }

@@ -402,7 +402,8 @@ impl Meta {
         let cross = || self.namespace(session).host_subdir != session.build_platform;
         let mut specs: Vec<Spec> = Vec::with_capacity(items.len());
         for (position, item) in items.iter().enumerate() {
-            if !is_true(item) {
+            // The same text twice is one requirement.
+            if !is_true(item) || items[..position].contains(item) {
                 continue;
             }
             let position = position.to_string();
@@ -501,9 +502,10 @@ impl Meta {
         };
         Ok(match index {
             Some(_) if blocks.is_empty() => String::new(),
-            // conda-build dies here. A template may make several outputs of one block: what the blocks use together is
-            // then what each may use.
-            Some(index) => blocks.get(index).map_or_else(|| text.to_string(), |block| (*block).to_owned()),
+            // conda-build dies where a template makes more outputs than there are blocks. The block is then the one that
+            // an output's name fits.
+            Some(_) if blocks.len() < outputs.len() => block_named(&blocks, &name).to_owned(),
+            Some(index) => blocks.get(index).map_or_else(String::new, |block| (*block).to_owned()),
             None => name,
         })
     }
@@ -719,19 +721,8 @@ impl Meta {
         }
         let mut contents = BTreeMap::new();
         for key in used {
-            let Some(value) = variant.get(&key) else {
-                // A forced key that no variant has.
-                return Err(Fail::fatal(self.mistake(
-                    session,
-                    &["build", "force_use_keys"],
-                    format!("`{key}` is to be used, but is no key of the variant"),
-                    Some("give it a value in `conda_build_config.yaml`, or take it out of `force_use_keys`"),
-                )));
-            };
-            let value_has_blank = match value {
-                Json::String(text) => text.contains(' '),
-                other => other.as_array().is_some_and(|items| items.iter().any(|item| item.as_str() == Some(" "))),
-            };
+            let value = self.used_value(session, &key)?;
+            let value_has_blank = value.as_str().is_some_and(|text| text.contains(' '));
             if value_has_blank || !excluded.iter().any(|excluded| matches_prefix(excluded, &key)) {
                 contents.insert(key, value.clone());
             }
@@ -873,17 +864,25 @@ impl Meta {
     /// The used part of the variant.
     pub(crate) fn used_variant(&self, session: &Session<'_>) -> Result<BTreeMap<String, Json>, Fail> {
         let used = self.used_vars(session, false)?;
-        let mut values = BTreeMap::new();
-        for key in used {
-            match self.config.variant.get(&key) {
-                Some(value) => values.insert(key, value.clone()),
-                None => {
-                    self.hash_contents(session)?;
-                    None
-                }
-            };
+        used.into_iter().map(|key| Ok((key.clone(), self.used_value(session, &key)?.clone()))).collect()
+    }
+
+    /// The value of a key that is used.
+    fn used_value(&self, session: &Session<'_>, key: &str) -> Result<&Json, Fail> {
+        match self.config.variant.get(key) {
+            Some(Json::Array(_)) => Err(Fail::fatal(in_file(
+                &session.file,
+                format!("`{key}` stands in `extend_keys`, so it is a list, and can't be used as one value"),
+                Some("take it out of `extend_keys`"),
+            ))),
+            Some(value) => Ok(value),
+            None => Err(Fail::fatal(self.mistake(
+                session,
+                &["build", "force_use_keys"],
+                format!("`{key}` is to be used, but is no key of the variant"),
+                Some("give it a value in `conda_build_config.yaml`, or take it out of `force_use_keys`"),
+            ))),
         }
-        Ok(values)
     }
 
     // ---- rendering and parsing
@@ -1067,6 +1066,23 @@ pub(crate) fn is_true(value: &Json) -> bool {
         Json::Array(items) => !items.is_empty(),
         Json::Object(items) => !items.is_empty(),
     }
+}
+
+/// The block whose name is the output's, or is a template that may make it.
+fn block_named<'a>(blocks: &[&'a str], name: &str) -> &'a str {
+    let written = |block: &str| {
+        let rest = block.split_once("name:").map_or("", |(_, rest)| rest);
+        let line = rest.lines().next().unwrap_or_default();
+        line.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned()
+    };
+    let makes = |written: &str| {
+        written.split_once("{{").is_some_and(|(head, tail)| {
+            let tail = tail.rsplit_once("}}").map_or("", |(_, tail)| tail);
+            name.starts_with(head) && name.ends_with(tail)
+        })
+    };
+    let exact = blocks.iter().find(|block| written(block) == name);
+    exact.or_else(|| blocks.iter().find(|block| makes(&written(block)))).or(blocks.last()).copied().unwrap_or_default()
 }
 
 /// The first word of a requirement.

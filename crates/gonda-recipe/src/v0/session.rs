@@ -240,9 +240,15 @@ pub(crate) struct SelectorNames {
 
 impl SelectorNames {
     pub(crate) fn new(host: String, build: String, environ: Value, variant: Arc<Variant>) -> Self {
-        let windows = build.starts_with("win-");
-        let os = Value::object(OsModule { environ: environ.clone(), windows });
+        // Selectors are recorded with `/` on every platform; in templates `os.sep` is the build machine's.
+        let os = Value::object(OsModule { environ: environ.clone(), windows: false });
         Self { host, build, environ, os, variant }
+    }
+
+    /// `os` as a template sees it.
+    pub(crate) fn os_of_machine(&self) -> Value {
+        let windows = self.build.starts_with("win-");
+        Value::object(OsModule { environ: self.environ.clone(), windows })
     }
 
     fn python(&self) -> &str {
