@@ -198,6 +198,9 @@ pub struct FileMatch {
 pub struct Build {
     /// What runs, in order. v0 and most v1 recipes have one.
     pub scripts: Vec<Script>,
+    /// v0: what the top level of a recipe with outputs runs before them. The files it installs are this output's only
+    /// where [`Build::files`] names them.
+    pub parent_scripts: Vec<Script>,
     /// v0 `script_env`.
     pub script_env: Vec<ScriptVariable>,
     /// Search binary files for the prefix (v0 `detect_binary_files_with_prefix`; v1 not `ignore_binary_files`).

@@ -1,0 +1,325 @@
+//! From conda-build's metadata to the [`Output`] that both recipe formats share.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use rattler_conda_types::Subdir;
+use rattler_conda_types::package::RunExportsJson;
+use serde_json::{Map, Value as Json};
+
+use super::emit;
+use super::error::{Fail, in_file};
+use super::meta::{Meta, is_true};
+use super::session::Session;
+use super::variant::{list_of_text, text_of};
+use crate::{
+    About, Build, FileMatch, LegacyTest, Noarch, Output, PinnedOutput, RecipeFormat, Requirements, Script,
+    ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests,
+};
+
+/// The order of sections in a rendered recipe.
+const ORDER: [&str; 9] = ["package", "source", "build", "requirements", "test", "app", "outputs", "about", "extra"];
+
+pub(crate) fn output(
+    session: &Session<'_>,
+    entry: &Map<String, Json>,
+    meta: &Meta,
+    build_platform: Subdir,
+) -> Result<Output, Fail> {
+    let name = meta.name(session)?;
+    let version = meta.version(session)?;
+    let build_string = meta.build_id(session)?;
+    let target = meta.config.variant.text("target_platform").unwrap_or(&session.build_platform);
+    let target_platform: Subdir = target.parse().map_err(|_| {
+        Fail::fatal(in_file(
+            &session.file,
+            format!("the target platform `{target}` is not known"),
+            Some("`target_platform` is a platform such as `linux-64` or `osx-arm64`"),
+        ))
+    })?;
+    let hash_contents = meta.hash_contents(session)?;
+    let hash = if build_string.contains('h') { super::hash::hash(&hash_contents) } else { None };
+    let hash = hash.filter(|hash| build_string.contains(hash.as_str()));
+    let noarch = match meta.noarch() {
+        Some(Json::String(kind)) if kind == "python" => Some(Noarch::Python),
+        Some(_) => Some(Noarch::Generic),
+        None if meta.noarch_python() => Some(Noarch::Python),
+        None => None,
+    };
+    let mut depends: Vec<String> = match meta.specs(session, "run") {
+        Ok(specs) => specs.iter().map(super::spec::Spec::text).collect(),
+        Err(_) => Vec::new(),
+    };
+    depends.sort();
+    let list = |key: &str| meta.list("requirements", key);
+    let section = |name: &str| meta.section(name).cloned().unwrap_or_default();
+    let value = |name: &str| match meta.meta.get(name) {
+        Some(value) if is_true(value) => value.clone(),
+        _ => Json::Object(Map::new()),
+    };
+    let parent = meta.parent.as_ref().filter(|parent| parent.name != name).map(|parent| PinnedOutput {
+        name: parent.name.clone(),
+        version: parent.version.clone(),
+        build_string: String::new(),
+    });
+    Ok(Output {
+        format: RecipeFormat::V0,
+        build_number: meta.build_number(session)?,
+        noarch,
+        skip: meta.skip(),
+        target_platform,
+        build_platform,
+        requirements: Requirements {
+            build: list("build"),
+            host: list("host"),
+            run: list("run"),
+            run_constrained: list("run_constrained"),
+        },
+        depends,
+        constrains: list("run_constrained").into_iter().filter(|spec| !spec.is_empty() && spec != "None").collect(),
+        run_exports: run_exports(meta),
+        sources: sources(meta),
+        build: build(session, entry, meta),
+        tests: Tests::Legacy(test(meta)),
+        about: about(meta),
+        sections: Sections {
+            build: section("build"),
+            about: section("about"),
+            test: value("test"),
+            source: value("source"),
+            extra: value("extra"),
+            app: value("app"),
+        },
+        variant: meta.config.variant.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect(),
+        used_vars: meta.used_vars(session, false)?,
+        hash_contents,
+        hash,
+        parent,
+        rendered_recipe: rendered_recipe(meta, &build_string),
+        name,
+        version,
+        build_string,
+    })
+}
+
+fn run_exports(meta: &Meta) -> RunExportsJson {
+    let mut exports = RunExportsJson::default();
+    match meta.value("build", "run_exports") {
+        Some(Json::Object(kinds)) => {
+            let list = |key: &str| kinds.get(key).map(list_of_text).unwrap_or_default();
+            exports.weak = list("weak");
+            exports.strong = list("strong");
+            exports.noarch = list("noarch");
+            exports.weak_constrains = list("weak_constrains");
+            exports.strong_constrains = list("strong_constrains");
+        }
+        Some(list) => exports.weak = list_of_text(&list),
+        None => {}
+    }
+    exports
+}
+
+fn sources(meta: &Meta) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for source in meta.list_section("source") {
+        let text = |key: &str| source.get(key).filter(|value| is_true(value)).map(text_of);
+        let folder = text("folder");
+        let patches = source.get("patches").map(list_of_text).unwrap_or_default();
+        let kind = if let Some(urls) = source.get("url").filter(|value| is_true(value)) {
+            SourceKind::Url {
+                urls: list_of_text(urls),
+                sha256: text("sha256"),
+                md5: text("md5"),
+                sha1: text("sha1"),
+                file_name: text("fn"),
+            }
+        } else if let Some(url) = text("git_url") {
+            SourceKind::Git {
+                url,
+                rev: text("git_rev"),
+                depth: text("git_depth").and_then(|depth| depth.parse().ok()),
+                lfs: false,
+                submodules: true,
+                expected_commit: None,
+            }
+        } else if let Some(path) = text("path") {
+            SourceKind::Path {
+                path: PathBuf::from(path),
+                sha256: text("sha256"),
+                md5: text("md5"),
+                file_name: text("fn"),
+                use_gitignore: false,
+                filter: FileMatch { all: true, ..FileMatch::default() },
+            }
+        } else {
+            continue;
+        };
+        sources.push(Source { kind, folder, patches });
+    }
+    sources
+}
+
+fn lines(lines: Vec<String>) -> Script {
+    script(ScriptContent::Lines(lines))
+}
+
+fn script(content: ScriptContent) -> Script {
+    Script { content, interpreter: None, env: IndexMap::new(), secrets: Vec::new(), cwd: None }
+}
+
+fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Build {
+    let list = |key: &str| meta.list("build", key);
+    let globs = |key: &str| match meta.value("build", key) {
+        Some(Json::Bool(all)) => FileMatch { all, ..FileMatch::default() },
+        Some(value) => FileMatch { include: list_of_text(&value), ..FileMatch::default() },
+        None => FileMatch::default(),
+    };
+    let section_script = list("script");
+    let mut own = match entry.get("script").filter(|value| is_true(value)) {
+        Some(value @ Json::String(name)) => {
+            let file = !name.contains('\n') && session.world.is_file(&session.folder.join(name));
+            vec![if file { script(ScriptContent::File(PathBuf::from(name))) } else { lines(list_of_text(value)) }]
+        }
+        Some(value) => vec![lines(list_of_text(value))],
+        None => Vec::new(),
+    };
+    if let (Some(interpreter), Some(first)) =
+        (entry.get("script_interpreter").filter(|value| is_true(value)), own.first_mut())
+    {
+        first.interpreter = Some(text_of(interpreter));
+    }
+    let is_output = meta.is_output();
+    let mut parent_scripts = Vec::new();
+    if is_output {
+        if own.is_empty() && !section_script.is_empty() {
+            own.push(lines(section_script));
+        }
+        parent_scripts.push(top_script(meta));
+    } else if own.is_empty() {
+        own.push(if section_script.is_empty() { script(ScriptContent::Default) } else { lines(section_script) });
+    } else {
+        parent_scripts.push(top_script(meta));
+    }
+    let files = match entry.get("files") {
+        Some(Json::Object(lists)) => Some(FileMatch {
+            include: lists.get("include").map(list_of_text).unwrap_or_default(),
+            exclude: lists.get("exclude").map(list_of_text).unwrap_or_default(),
+            all: false,
+        }),
+        Some(value) if is_true(value) => Some(FileMatch { include: list_of_text(value), ..FileMatch::default() }),
+        _ => None,
+    };
+    Build {
+        scripts: own,
+        parent_scripts,
+        script_env: list("script_env")
+            .into_iter()
+            .map(|entry| match entry.split_once('=') {
+                Some((name, value)) => ScriptVariable::Set(name.to_owned(), value.to_owned()),
+                None => ScriptVariable::Pass(entry),
+            })
+            .collect(),
+        detect_binary_files_with_prefix: match meta.value("build", "detect_binary_files_with_prefix") {
+            Some(Json::Bool(flag)) => Some(flag),
+            _ => None,
+        },
+        ignore_prefix_files: globs("ignore_prefix_files"),
+        has_prefix_files: list("has_prefix_files"),
+        binary_has_prefix_files: list("binary_has_prefix_files"),
+        no_link: globs("no_link"),
+        always_include_files: globs("always_include_files"),
+        files,
+        merge_build_host: meta.build_is_host(session),
+        track_features: list("track_features"),
+        entry_points: list("entry_points"),
+        post_process: Vec::new(),
+    }
+}
+
+/// What the top level of the recipe runs. An output keeps the top level's text, not its build section: that is read
+/// from the recipe as rendered under the same variant.
+fn top_script(meta: &Meta) -> Script {
+    match &meta.top_script {
+        Some(items) if !items.is_empty() => lines(items.clone()),
+        _ => script(ScriptContent::Default),
+    }
+}
+
+fn test(meta: &Meta) -> LegacyTest {
+    let list = |key: &str| meta.list("test", key);
+    LegacyTest {
+        requires: list("requires"),
+        commands: list("commands"),
+        imports: match meta.value("test", "imports") {
+            // `imports: {lang: perl, imports: […]}` is for other languages.
+            Some(Json::Array(items)) => items.iter().filter(|item| item.is_string()).map(text_of).collect(),
+            Some(Json::String(text)) => vec![text],
+            _ => Vec::new(),
+        },
+        files: list("files"),
+        source_files: list("source_files"),
+        downstreams: list("downstreams"),
+        script: meta.value("test", "script").map(|script| text_of(&script)),
+    }
+}
+
+fn about(meta: &Meta) -> About {
+    let text = |key: &str| meta.value("about", key).map(|value| text_of(&value));
+    About {
+        license: text("license"),
+        license_family: text("license_family"),
+        license_files: meta.list("about", "license_file"),
+        prelink_messages: meta.list("about", "prelink_message"),
+        readme: text("readme"),
+    }
+}
+
+/// The recipe as conda-build writes it into the package: all sections, the build string fixed, lists in order but those
+/// whose order matters.
+fn rendered_recipe(meta: &Meta, build_string: &str) -> String {
+    let mut recipe = Map::new();
+    for section in ORDER {
+        if section == "outputs" && meta.is_output() {
+            continue;
+        }
+        if let Some(value) = meta.meta.get(section) {
+            recipe.insert(section.to_owned(), value.clone());
+        }
+    }
+    let object = |recipe: &mut Map<String, Json>, section: &str, key: &str, value: Json| {
+        let entry = recipe.entry(section.to_owned()).or_insert_with(|| Json::Object(Map::new()));
+        if let Json::Object(map) = entry {
+            map.insert(key.to_owned(), value);
+        }
+    };
+    object(&mut recipe, "build", "string", Json::String(build_string.to_owned()));
+    object(&mut recipe, "extra", "final", Json::Bool(true));
+    object(&mut recipe, "extra", "copy_test_source_files", Json::Bool(true));
+    for (section, value) in &mut recipe {
+        sort_lists(section, value);
+    }
+    let rule = "-".repeat(48);
+    format!("# This file is made by gonda in conda-build's form\n# {rule}\n\n{}", emit::to_yaml(&recipe))
+}
+
+fn sort_lists(path: &str, value: &mut Json) {
+    match value {
+        Json::Object(map) => {
+            for (key, value) in map {
+                sort_lists(&format!("{path}/{key}"), value);
+            }
+        }
+        Json::Array(items) => {
+            let ordered = matches!(path, "build/script" | "test/commands");
+            if !ordered && items.iter().all(Json::is_string) {
+                items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            }
+            for item in items {
+                if item.is_object() {
+                    sort_lists(path, item);
+                }
+            }
+        }
+        _ => {}
+    }
+}

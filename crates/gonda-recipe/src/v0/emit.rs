@@ -1,0 +1,121 @@
+//! YAML as it stands in a package's `info/recipe/meta.yaml`: block style, the keys in conda-build's order.
+
+use serde_json::{Map, Value};
+
+use super::yaml::{self, Flavor};
+
+/// A mapping in block style.
+pub(crate) fn to_yaml(map: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    mapping(&mut out, map, 0);
+    out
+}
+
+fn indent(out: &mut String, depth: usize) {
+    out.extend(std::iter::repeat_n("  ", depth));
+}
+
+fn mapping(out: &mut String, map: &Map<String, Value>, depth: usize) {
+    for (key, value) in map {
+        indent(out, depth);
+        entry(out, key, value, depth);
+    }
+}
+
+fn entry(out: &mut String, key: &str, value: &Value, depth: usize) {
+    scalar(out, key);
+    out.push(':');
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            out.push('\n');
+            mapping(out, map, depth + 1);
+        }
+        Value::Array(items) if !items.is_empty() => {
+            out.push('\n');
+            sequence(out, items, depth + 1);
+        }
+        other => {
+            out.push(' ');
+            leaf(out, other);
+        }
+    }
+}
+
+fn sequence(out: &mut String, items: &[Value], depth: usize) {
+    for item in items {
+        indent(out, depth);
+        out.push_str("- ");
+        match item {
+            Value::Object(map) if !map.is_empty() => {
+                for (position, (key, value)) in map.iter().enumerate() {
+                    if position > 0 {
+                        indent(out, depth + 1);
+                    }
+                    entry(out, key, value, depth + 1);
+                }
+            }
+            Value::Array(items) if !items.is_empty() => {
+                out.push('\n');
+                sequence(out, items, depth + 1);
+            }
+            other => leaf(out, other),
+        }
+    }
+}
+
+fn leaf(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        Value::Number(number) => out.push_str(&number.to_string()),
+        Value::String(text) => scalar(out, text),
+        Value::Array(_) => out.push_str("[]"),
+        Value::Object(_) => out.push_str("{}"),
+    }
+    out.push('\n');
+}
+
+/// Text, quoted where it would be read as something else.
+fn scalar(out: &mut String, text: &str) {
+    if is_plain(text) {
+        out.push_str(text);
+    } else if text.chars().all(|c| !c.is_control() && c != '\u{feff}' && c != '\u{2028}' && c != '\u{2029}') {
+        out.push('\'');
+        out.push_str(&text.replace('\'', "''"));
+        out.push('\'');
+    } else {
+        out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                '\t' => out.push_str("\\t"),
+                '\r' => out.push_str("\\r"),
+                c if (c as u32) < 0x100 && c.is_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
+                c if c == '\u{feff}' || c == '\u{2028}' || c == '\u{2029}' => {
+                    out.push_str(&format!("\\u{:04x}", c as u32));
+                }
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    let Some(first) = text.chars().next() else { return false };
+    if "-?:,[]{}#&*!|>'\"%@`~=<".contains(first) || text.starts_with(' ') || text.ends_with([' ', ':']) {
+        return false;
+    }
+    if text.contains(": ") || text.contains(" #") || text.chars().any(|c| c.is_control() || ",[]{}".contains(c)) {
+        return false;
+    }
+    // What any reader would take for a number, a date or a truth value keeps its quotes.
+    let base60 = text.contains(':') && text.chars().all(|c| c.is_ascii_digit() || ":.+-_".contains(c));
+    !base60 && matches!(yaml::load(text, Flavor::Full), Ok(Value::String(read)) if read == text) && !looks_numeric(text)
+}
+
+fn looks_numeric(text: &str) -> bool {
+    text.parse::<f64>().is_ok() || text == "y" || text == "n" || text == "Y" || text == "N"
+}

@@ -1,0 +1,109 @@
+//! Cuts sections out of a recipe's *text*, as conda-build does with regular expressions (metadata.py
+//! `extract_outputs_text` and its neighbours): what an output uses is decided on the text before Jinja, where there is
+//! no structure yet.
+
+/// Byte offsets of line starts from `from` on, `from` itself only if a line starts there.
+fn line_starts(text: &str, from: usize) -> impl Iterator<Item = usize> + '_ {
+    let first = (from == 0 || text.as_bytes().get(from - 1) == Some(&b'\n')).then_some(from);
+    first.into_iter().chain(text[from.min(text.len())..].match_indices('\n').map(move |(at, _)| from + at + 1))
+}
+
+/// The first line start at or after `from` where one of `heads` stands.
+fn next_head(text: &str, from: usize, heads: &[&str]) -> Option<usize> {
+    line_starts(text, from).find(|at| heads.iter().any(|head| text[*at..].starts_with(head)))
+}
+
+/// The text from a head at a line's start to the next of `ends`, or to the end.
+fn section<'a>(text: &'a str, head: &str, ends: &[&str]) -> &'a str {
+    let Some(start) = next_head(text, 0, &[head]) else { return "" };
+    let end = next_head(text, start + head.len(), ends).unwrap_or(text.len());
+    &text[start..end]
+}
+
+/// `(^outputs:.*?)(?=^test:|^extra:|^about:|\Z)`.
+pub(crate) fn outputs(text: &str) -> &str {
+    section(text, "outputs:", &["test:", "extra:", "about:"])
+}
+
+/// `(^.*?)(?=^requirements:|^test:|^extra:|^about:|^outputs:|\Z)`.
+pub(crate) fn package_and_build(text: &str) -> &str {
+    let end = next_head(text, 0, &["requirements:", "test:", "extra:", "about:", "outputs:"]).unwrap_or(text.len());
+    &text[..end]
+}
+
+/// The top-level requirements.
+pub(crate) fn top_requirements(text: &str) -> &str {
+    section(text, "requirements:", &["test:", "extra:", "about:", "outputs:"])
+}
+
+/// The requirements of an output's text, which are indented.
+pub(crate) fn output_requirements(text: &str) -> &str {
+    let indented = |at: usize, heads: &[&str]| {
+        let rest = text[at..].trim_start_matches([' ', '\t']);
+        heads.iter().any(|head| rest.starts_with(head))
+    };
+    let Some(start) = line_starts(text, 0).find(|at| indented(*at, &["requirements:"])) else { return "" };
+    let ends = |at: &usize| {
+        let rest = text[*at..].trim_start_matches([' ', '\t']);
+        let named = rest.strip_prefix('-').is_some_and(|rest| {
+            let name = rest.trim_start();
+            name.len() < rest.len() && name.starts_with("name:")
+        });
+        named || indented(*at, &["test:", "extra:", "about:"]) || text[*at..].starts_with("outputs:")
+    };
+    let end = line_starts(text, start + 1).find(ends).unwrap_or(text.len());
+    &text[start..end]
+}
+
+/// The blocks of outputs, in order: `output_re`, metadata.py:118. A list that is not indented has none.
+pub(crate) fn output_blocks(text: &str) -> Vec<&str> {
+    let begins = |at: usize| {
+        let rest = text[at..].trim_start_matches(' ');
+        if rest.len() == text[at..].len() {
+            return false;
+        }
+        let Some(rest) = rest.strip_prefix('-') else { return false };
+        let key = rest.trim_start_matches(' ');
+        key.len() < rest.len() && (key.starts_with("name:") || key.starts_with("type:"))
+    };
+    let word = |at: usize| text[at..].starts_with(|c: char| c == '_' || c.is_alphanumeric());
+    let mut blocks = Vec::new();
+    let mut open = None;
+    for at in line_starts(text, 0) {
+        if begins(at) || word(at) {
+            if let Some(start) = open.take() {
+                blocks.push(&text[start..at]);
+            }
+            if begins(at) {
+                open = Some(at);
+            }
+        }
+    }
+    if let Some(start) = open {
+        blocks.push(&text[start..]);
+    }
+    blocks
+}
+
+/// The part of a text in which a use counts as one in requirements: `requirements:.+?(?=^\w|\Z|^\s+-\s(?=name|type))`.
+pub(crate) fn requirements_part(text: &str) -> &str {
+    let Some(start) = text.find("requirements:") else { return "" };
+    let ends = |at: &usize| {
+        let rest = &text[*at..];
+        let item = rest.trim_start();
+        let named = item.len() < rest.len()
+            && item.strip_prefix('-').is_some_and(|item| {
+                let mut chars = item.chars();
+                chars.next().is_some_and(char::is_whitespace)
+                    && (chars.as_str().starts_with("name") || chars.as_str().starts_with("type"))
+            });
+        named || rest.starts_with(|c: char| c == '_' || c.is_alphanumeric())
+    };
+    let from = start + "requirements:".len() + 1;
+    if from > text.len() {
+        return "";
+    }
+    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let end = line_starts(text, from).find(ends).unwrap_or(text.len());
+    &text[start..end]
+}

@@ -1,0 +1,91 @@
+//! What a template is made of.
+
+use std::rc::Rc;
+
+use crate::v0::python::{BinaryOp, CompareOp, Value};
+
+/// A parsed template.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub(super) nodes: Rc<Vec<Node>>,
+}
+
+/// A part of a template and the 0-based line it begins on.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) line: usize,
+    pub(super) kind: NodeKind,
+}
+
+pub(super) type Body = Rc<Vec<Node>>;
+
+#[derive(Debug)]
+pub(super) enum NodeKind {
+    Text(Rc<str>),
+    Output(Expr),
+    If { branches: Vec<(Expr, Body)>, otherwise: Option<Body> },
+    For { target: Target, items: Expr, condition: Option<Expr>, body: Body, otherwise: Option<Body> },
+    Set { target: Target, value: Expr },
+    SetBlock { target: Target, filters: Vec<Filter>, body: Body },
+    With { values: Vec<(Target, Expr)>, body: Body },
+    FilterBlock { filters: Vec<Filter>, body: Body },
+    Macro(Rc<MacroDef>),
+    CallBlock { caller: Rc<MacroDef>, call: Expr },
+    Include { names: Expr, ignore_missing: bool },
+    Import { name: Expr, target: Rc<str> },
+    FromImport { name: Expr, names: Vec<(Rc<str>, Rc<str>)> },
+    Block(Body),
+}
+
+#[derive(Debug)]
+pub(super) struct MacroDef {
+    pub(super) name: Rc<str>,
+    pub(super) params: Vec<(Rc<str>, Option<Expr>)>,
+    pub(super) body: Body,
+}
+
+/// What `set` and `for` assign to.
+#[derive(Debug)]
+pub(super) enum Target {
+    Name(Rc<str>),
+    Tuple(Vec<Target>),
+    /// `{% set ns.x = … %}`.
+    Attribute(Rc<str>, Rc<str>),
+}
+
+#[derive(Debug)]
+pub(super) struct Filter {
+    pub(super) name: Rc<str>,
+    pub(super) args: CallArgs,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct CallArgs {
+    pub(super) positional: Vec<Expr>,
+    pub(super) named: Vec<(Rc<str>, Expr)>,
+    pub(super) star: Option<Box<Expr>>,
+    pub(super) double_star: Option<Box<Expr>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Expr {
+    Const(Value),
+    Name(Rc<str>),
+    List(Vec<Expr>),
+    Tuple(Vec<Expr>),
+    Dict(Vec<(Expr, Expr)>),
+    Attribute(Box<Expr>, Rc<str>),
+    Item(Box<Expr>, Box<Expr>),
+    Slice(Box<Expr>, Box<[Option<Expr>; 3]>),
+    Call(Box<Expr>, Box<CallArgs>),
+    Filter(Box<Expr>, Box<Filter>),
+    Test { value: Box<Expr>, test: Box<Filter>, negated: bool },
+    Not(Box<Expr>),
+    Negate { value: Box<Expr>, plus: bool },
+    And(Box<Expr>, Box<Expr>),
+    Or(Box<Expr>, Box<Expr>),
+    Compare { first: Box<Expr>, rest: Vec<(CompareOp, Expr)> },
+    Binary(BinaryOp, Box<Expr>, Box<Expr>),
+    Concat(Vec<Expr>),
+    If { test: Box<Expr>, then: Box<Expr>, otherwise: Option<Box<Expr>> },
+}

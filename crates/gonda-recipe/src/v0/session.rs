@@ -1,0 +1,401 @@
+//! What one rendering knows from the start: the recipe's text, the platforms, the world; and what it has worked out for
+//! each variant, so that nothing is done twice.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::error::{Fail, SourceMap};
+use super::jinja::{Function, Template};
+use super::python::{Args, Dict, Key, Object, PyError, PyResult, Value, from_json};
+use super::selector::{Evaluator, Names, SelectableText, Selected};
+use super::variant::{self, Variant};
+use super::{extract, used};
+use crate::{PinnedOutput, World};
+
+/// The recipe folder's text as templates and paths have it: `/` between the parts.
+pub(crate) fn path_text(path: &Path) -> String {
+    let text = path.to_string_lossy().into_owned();
+    if cfg!(windows) { text.replace('\\', "/") } else { text }
+}
+
+/// One rendering of a recipe.
+pub(crate) struct Session<'a> {
+    pub(crate) world: &'a dyn World,
+    /// The recipe file.
+    pub(crate) file: PathBuf,
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+    pub(crate) folder_text: String,
+    pub(crate) text: Rc<str>,
+    /// The machine that builds, `linux-64`.
+    pub(crate) build_platform: String,
+    fragments: RefCell<HashMap<Rc<str>, Rc<SelectableText>>>,
+    namespaces: RefCell<HashMap<(usize, bool), Rc<Namespace>>>,
+    /// Variants whose address is a key of `namespaces`, kept so that no address is used twice.
+    kept: RefCell<Vec<Arc<Variant>>>,
+    templates: RefCell<HashMap<Rc<str>, Rc<Template>>>,
+    used: RefCell<HashMap<(usize, Rc<str>, bool), Rc<BTreeSet<String>>>>,
+    files: RefCell<HashMap<PathBuf, Option<Rc<str>>>>,
+    environ: OnceCell<Value>,
+    /// Outputs that are finished, for exact pins.
+    pub(crate) pinned: RefCell<Vec<PinnedOutput>>,
+    /// Whether environments are solved for real: then no pin is made of a mere requirement.
+    pub(crate) solving: Cell<Solving>,
+}
+
+/// How far real environments are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Solving {
+    /// They are not asked for: requirements stand for them.
+    No,
+    /// Not all of them yet.
+    Partly,
+    /// Those of the output that is finalised.
+    Done,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(world: &'a dyn World, file: &Path, text: &str, build_platform: &str) -> Self {
+        let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+        Self {
+            world,
+            file: file.to_path_buf(),
+            folder_text: path_text(&folder),
+            folder,
+            text: Rc::from(text),
+            build_platform: build_platform.to_owned(),
+            fragments: RefCell::default(),
+            namespaces: RefCell::default(),
+            kept: RefCell::default(),
+            templates: RefCell::default(),
+            used: RefCell::default(),
+            files: RefCell::default(),
+            environ: OnceCell::new(),
+            pinned: RefCell::default(),
+            solving: Cell::new(Solving::No),
+        }
+    }
+
+    /// What names mean under a variant. `noarch`: the platform itself is `noarch`, as old `noarch:` keys of outputs set it.
+    pub(crate) fn namespace(&self, variant: &Arc<Variant>, noarch: bool) -> Rc<Namespace> {
+        let key = (Arc::as_ptr(variant) as usize, noarch);
+        if let Some(namespace) = self.namespaces.borrow().get(&key) {
+            return namespace.clone();
+        }
+        self.kept.borrow_mut().push(variant.clone());
+        let namespace = Rc::new(Namespace::new(self, variant, noarch));
+        self.namespaces.borrow_mut().insert(key, namespace.clone());
+        namespace
+    }
+
+    /// A text cut into lines and selectors, once.
+    fn fragment(&self, text: &str) -> (Rc<str>, Rc<SelectableText>) {
+        if let Some((key, fragment)) = self.fragments.borrow().get_key_value(text) {
+            return (key.clone(), fragment.clone());
+        }
+        let key: Rc<str> = if *text == *self.text { self.text.clone() } else { Rc::from(text) };
+        let fragment = Rc::new(SelectableText::new(text));
+        self.fragments.borrow_mut().insert(key.clone(), fragment.clone());
+        (key, fragment)
+    }
+
+    /// The text's lines whose selectors are true.
+    pub(crate) fn select(&self, text: &str, namespace: &Namespace) -> Result<Rc<Selected>, Fail> {
+        let (key, fragment) = self.fragment(text);
+        if let Some(selected) = namespace.selected.borrow().get(&key) {
+            return Ok(selected.clone());
+        }
+        let selected = Rc::new(fragment.select(&namespace.evaluator).map_err(|error| {
+            // A fragment of the recipe is found in it again.
+            let offset = self.text.find(text).map_or(0, |at| self.text[..at].matches('\n').count());
+            Fail::selector(self, offset, &error)
+        })?);
+        namespace.selected.borrow_mut().insert(key, selected.clone());
+        Ok(selected)
+    }
+
+    /// A template, parsed once. `map` says which line of the recipe a line of it is.
+    pub(crate) fn template(&self, text: &str, map: &SourceMap) -> Result<Rc<Template>, Fail> {
+        if let Some(template) = self.templates.borrow().get(text) {
+            return Ok(template.clone());
+        }
+        let template = Rc::new(Template::parse(text).map_err(|error| Fail::template(self, map, &error))?);
+        self.templates.borrow_mut().insert(Rc::from(text), template.clone());
+        Ok(template)
+    }
+
+    /// The keys that a text uses.
+    pub(crate) fn used(&self, keys: &Arc<Vec<String>>, text: &str, selectors_only: bool) -> Rc<BTreeSet<String>> {
+        let (text, _) = self.fragment(text);
+        let key = (Arc::as_ptr(keys) as usize, text.clone(), selectors_only);
+        if let Some(used) = self.used.borrow().get(&key) {
+            return used.clone();
+        }
+        let used = Rc::new(used::in_text(keys, &text, selectors_only));
+        self.used.borrow_mut().insert(key, used.clone());
+        used
+    }
+
+    /// A text file of the recipe folder or anywhere, read once; `None` if it can't be read.
+    pub(crate) fn read(&self, path: &Path) -> Option<Rc<str>> {
+        if let Some(text) = self.files.borrow().get(path) {
+            return text.clone();
+        }
+        let text = self.world.read(path).ok().map(|bytes| Rc::from(super::text::decode(&bytes)));
+        self.files.borrow_mut().insert(path.to_path_buf(), text.clone());
+        text
+    }
+
+    /// `os.environ`.
+    pub(crate) fn environ(&self) -> Value {
+        self.environ
+            .get_or_init(|| {
+                let items = self.world.environ().iter();
+                Value::from(items.map(|(key, value)| (Key::text(key), Value::from(value.as_str()))).collect::<Dict>())
+            })
+            .clone()
+    }
+
+    pub(crate) fn raw_outputs(&self) -> &str {
+        extract::outputs(&self.text)
+    }
+}
+
+/// What names mean in selectors under one variant, and what was worked out with them.
+pub(crate) struct Namespace {
+    /// The platform that the package is for.
+    pub(crate) host_subdir: String,
+    pub(crate) evaluator: Evaluator<SelectorNames>,
+    selected: RefCell<HashMap<Rc<str>, Rc<Selected>>>,
+    /// Results of rendering and parsing the whole recipe, lenient and strict, where they depend on nothing but this.
+    pub(crate) parsed: RefCell<[Option<Rc<Parsed>>; 2]>,
+}
+
+/// A recipe, rendered and read under one variant.
+pub(crate) struct Parsed {
+    pub(crate) meta: Map<String, Json>,
+    pub(crate) undefined: Vec<String>,
+    pub(crate) map: Rc<SourceMap>,
+    /// Whether the rendering asked for something that is not settled by the variant alone.
+    pub(crate) dynamic: bool,
+}
+
+impl Namespace {
+    fn new(session: &Session<'_>, variant: &Arc<Variant>, noarch: bool) -> Self {
+        let host_subdir = host_subdir(variant, noarch, &session.build_platform);
+        let names =
+            SelectorNames::new(host_subdir.clone(), session.build_platform.clone(), session.environ(), variant.clone());
+        Self { host_subdir, evaluator: Evaluator::new(names), selected: RefCell::default(), parsed: RefCell::default() }
+    }
+}
+
+/// `config.host_subdir`.
+fn host_subdir(variant: &Variant, noarch: bool, build_platform: &str) -> String {
+    if noarch {
+        return "noarch".to_owned();
+    }
+    let subdir = variant.text("target_platform").unwrap_or(build_platform);
+    match subdir {
+        "linux-cos5-x86_64" | "linux-cos6-x86_64" => "linux-64",
+        "linux-cos5-x86" | "linux-cos6-x86" => "linux-32",
+        "osx-109-x86_64" => "osx-64",
+        "win-x86_64" => "win-64",
+        "win-x86" => "win-32",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// The subdirs that conda knows: their systems and architectures are names of selectors.
+const SYSTEMS: [&str; 8] = ["emscripten", "freebsd", "linux", "noarch", "osx", "wasi", "win", "zos"];
+const ARCHITECTURES: [(&str, &str); 13] = [
+    ("x86_64", "-64"),
+    ("wasm32", "-wasm32"),
+    ("aarch64", "-aarch64"),
+    ("arm64", "-arm64"),
+    ("armv6l", "-armv6l"),
+    ("armv7l", "-armv7l"),
+    ("ppc64", "-ppc64"),
+    ("ppc64le", "-ppc64le"),
+    ("riscv64", "-riscv64"),
+    ("s390x", "-s390x"),
+    ("z", "-z"),
+    ("i686", "-i686"),
+    ("loongarch64", "-loongarch64"),
+];
+
+/// The namespace of selectors (metadata.py `get_selectors`).
+pub(crate) struct SelectorNames {
+    host: String,
+    build: String,
+    environ: Value,
+    os: Value,
+    variant: Arc<Variant>,
+}
+
+impl SelectorNames {
+    pub(crate) fn new(host: String, build: String, environ: Value, variant: Arc<Variant>) -> Self {
+        // Selectors are recorded with `/` on every platform; in templates `os.sep` is the build machine's.
+        let os = Value::object(OsModule { environ: environ.clone(), windows: false });
+        Self { host, build, environ, os, variant }
+    }
+
+    /// `os` as a template sees it.
+    pub(crate) fn os_of_machine(&self) -> Value {
+        let windows = self.build.starts_with("win-");
+        Value::object(OsModule { environ: self.environ.clone(), windows })
+    }
+
+    fn python(&self) -> &str {
+        self.variant.text("python").unwrap_or(variant::DEFAULT_PYTHON)
+    }
+
+    /// `3.11` as 311; `None` if it can't be read so.
+    fn python_number(&self) -> Option<i64> {
+        let version = self.python().split(' ').next()?;
+        let mut parts = version.split('.');
+        format!("{}{}", parts.next()?, parts.next()?).parse().ok()
+    }
+
+    fn builtin(&self, name: &str) -> Option<Value> {
+        let host = self.host.as_str();
+        let is = |subdir: &str| Value::Bool(host == subdir);
+        let python = |number: i64| Value::Bool(self.python_number() == Some(number));
+        Some(match name {
+            "linux32" => is("linux-32"),
+            "linux64" => is("linux-64"),
+            "win32" => is("win-32"),
+            "win64" => is("win-64"),
+            "arm" => Value::Bool(host.starts_with("linux-arm")),
+            "unix" => Value::Bool(["linux-", "osx-", "emscripten-"].iter().any(|prefix| host.starts_with(prefix))),
+            "x86" => Value::Bool(host.ends_with("-32") || host.ends_with("-64")),
+            "os" => self.os.clone(),
+            "environ" => self.environ.clone(),
+            "nomkl" => Value::Bool(self.feature("FEATURE_NOMKL") == Some(true)),
+            "debug" => return self.feature("FEATURE_DEBUG").map(Value::Bool),
+            "opt" => return self.feature("FEATURE_OPT").map(Value::Bool),
+            "build_platform" => Value::from(self.build.as_str()),
+            "py" => self.python_number().map_or(Value::None, Value::Int),
+            "py3k" => Value::Bool(self.python().starts_with("3.")),
+            "py2k" => Value::Bool(self.python().starts_with("2.")),
+            "py26" => python(26),
+            "py27" => python(27),
+            "py33" => python(33),
+            "py34" => python(34),
+            "py35" => python(35),
+            "py36" => python(36),
+            "np" => {
+                let version = self.variant.text("numpy").unwrap_or("1.23");
+                let digits: String = version.split('.').take(2).collect();
+                digits.parse().map_or(Value::None, Value::Int)
+            }
+            "pl" => Value::from(self.variant.text("perl").unwrap_or("5.26.2")),
+            "lua" => Value::from(self.variant.text("lua").unwrap_or("5")),
+            "luajit" => Value::Bool(self.variant.text("lua").unwrap_or("5").starts_with('2')),
+            _ => {
+                if name != "noarch" && SYSTEMS.contains(&name) {
+                    let (os, _) = host.split_once('-')?;
+                    return Some(Value::Bool(os == name));
+                }
+                if let Some((_, suffix)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) {
+                    let known = !matches!(name, "i686" | "loongarch64");
+                    return (known || host.ends_with(suffix)).then(|| Value::Bool(host.ends_with(suffix)));
+                }
+                return None;
+            }
+        })
+    }
+
+    fn feature(&self, name: &str) -> Option<bool> {
+        match &self.environ {
+            Value::Dict(items) => items.borrow().get(&Key::text(name)).map(|value| value.as_str() == Some("1")),
+            _ => None,
+        }
+    }
+}
+
+impl Names for SelectorNames {
+    fn lookup(&self, name: &str) -> Option<Value> {
+        if let Value::Dict(items) = &self.environ
+            && let Some(value) = items.borrow().get(&Key::text(name))
+        {
+            return Some(value.clone());
+        }
+        self.builtin(name).or_else(|| self.variant.get(name).map(typed))
+    }
+}
+
+/// A variant's value as selectors see it: an integer if it reads as one, then a truth value, else text.
+fn typed(value: &Json) -> Value {
+    match value {
+        Json::String(text) => match super::python::parse_int(text, 10) {
+            Some(number) => Value::Int(number),
+            None if text.eq_ignore_ascii_case("true") => Value::Bool(true),
+            None if text.eq_ignore_ascii_case("false") => Value::Bool(false),
+            None => Value::from(text.as_str()),
+        },
+        other => from_json(other),
+    }
+}
+
+/// The part of Python's `os` that recipes may use.
+struct OsModule {
+    environ: Value,
+    windows: bool,
+}
+
+impl Object for OsModule {
+    fn type_name(&self) -> &str {
+        "type"
+    }
+
+    fn attribute(&self, name: &str) -> Option<Value> {
+        match name {
+            "environ" => Some(self.environ.clone()),
+            "sep" => Some(Value::from(if self.windows { "\\" } else { "/" })),
+            "pathsep" => Some(Value::from(if self.windows { ";" } else { ":" })),
+            "getenv" => Some(Value::object(GetEnv { environ: self.environ.clone() })),
+            _ => None,
+        }
+    }
+
+    fn call_method(&self, name: &str, args: &Args) -> Option<PyResult> {
+        (name == "getenv").then(|| super::python::call_method(&self.environ, "get", args).unwrap_or(Ok(Value::None)))
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+struct GetEnv {
+    environ: Value,
+}
+
+impl Object for GetEnv {
+    fn type_name(&self) -> &str {
+        "function"
+    }
+
+    fn is_callable(&self) -> bool {
+        true
+    }
+
+    fn call(&self, args: &Args) -> PyResult {
+        super::python::call_method(&self.environ, "get", args).unwrap_or(Ok(Value::None))
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// A function without state, as a value.
+pub(crate) fn function(name: &'static str, call: fn(&Args) -> Result<Value, PyError>) -> Value {
+    Value::object(Function { name, call })
+}

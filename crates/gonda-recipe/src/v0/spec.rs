@@ -1,0 +1,174 @@
+//! Requirements as conda reads them (conda's `MatchSpec`), and conda-build's completions.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::version::check_constraint;
+
+/// A requirement, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spec {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    pub(crate) build: Option<String>,
+}
+
+impl Spec {
+    /// Parses a requirement; the error is a sentence about it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let body = text.split('#').next().unwrap_or_default();
+        let body = body.split(" if ").next().unwrap_or_default();
+        let (body, brackets) = match (body.rfind('['), body.ends_with(']')) {
+            (Some(open), true) => {
+                let open = body.find('[').unwrap_or(open);
+                (&body[..open], &body[open + 1..body.len() - 1])
+            }
+            _ => (body, ""),
+        };
+        let body = match (body.find('('), body.ends_with(')')) {
+            (Some(open), true) => &body[..open],
+            _ => body,
+        };
+        // `channel:namespace:name`.
+        let body = body.rsplit(':').next().unwrap_or_default();
+        let end = body.find(|c| " =<>!~".contains(c)).unwrap_or(body.len());
+        let (name, rest) = body.split_at(end);
+        if name.is_empty() {
+            return Err(format!("invalid requirement `{text}`: no package name found"));
+        }
+        check_name(name).map_err(|reason| format!("invalid requirement `{text}`: {reason}"))?;
+        let rest = rest.trim();
+        let (mut version, mut build) = (None, None);
+        if !rest.is_empty() {
+            let (raw_version, raw_build) = split_version_and_build(rest);
+            version = Some(sanitize_version(&raw_version, raw_build.is_some()));
+            build = raw_build;
+        }
+        for pair in brackets.split([',', ' ']) {
+            if let Some((key, value)) = pair.split_once('=') {
+                let value = value.trim_matches(['"', '\'']).to_owned();
+                match key.trim() {
+                    "version" => version = Some(sanitize_version(&value, false)),
+                    "build" => build = Some(value),
+                    _ => {}
+                }
+            }
+        }
+        let version = match version {
+            Some(version) => {
+                Some(normal_version(&version).map_err(|reason| format!("invalid requirement `{text}`: {reason}"))?)
+            }
+            None => None,
+        };
+        Ok(Self { name: name.to_lowercase(), version, build: build.filter(|build| !build.is_empty()) })
+    }
+
+    /// As it stands in `depends`: `name`, `name version` or `name version build`.
+    pub(crate) fn text(&self) -> String {
+        match (&self.version, &self.build) {
+            (version, Some(build)) => format!("{} {} {build}", self.name, version.as_deref().unwrap_or("*")),
+            (Some(version), None) => format!("{} {version}", self.name),
+            (None, None) => self.name.clone(),
+        }
+    }
+}
+
+/// CEP 26's rule for names; globs are not checked.
+fn check_name(name: &str) -> Result<(), String> {
+    static NAME: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"^(?:(?:__)?[a-z0-9][._-]?|_[.-]?)(?:[a-z0-9]+(?:\.|-|_|$))*$").ok());
+    if name.contains('*') {
+        return Ok(());
+    }
+    let lower = name.to_lowercase();
+    let invalid: String =
+        lower.chars().filter(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(*c))).collect();
+    if !invalid.is_empty() {
+        return Err(format!("a package name may not hold `{invalid}`"));
+    }
+    match &*NAME {
+        Some(pattern) if !pattern.is_match(&lower) => Err("invalid package name".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// `1.2 build`, `1.2=build`, `>=1 , <2 build`: the version without blanks, and the build.
+fn split_version_and_build(text: &str) -> (String, Option<String>) {
+    // The shortest version such that what follows one blank or `=` is free of operators; the character before that must
+    // not be an operator, and neither may the version end in one.
+    for (at, c) in text.char_indices() {
+        if !(c == ' ' || c == '=') || at == 0 {
+            continue;
+        }
+        let before = text[..at].chars().next_back();
+        if before.is_some_and(|c| "=!|,<>~".contains(c)) {
+            continue;
+        }
+        let build = &text[at + 1..];
+        if !build.is_empty() && !build.contains(['-', '=', ',', '|', '<', '>', '~']) {
+            let version = text[..at].replace(' ', "");
+            let build = build.trim();
+            if build.is_empty() {
+                continue;
+            }
+            return (version, Some(build.to_owned()));
+        }
+    }
+    (text.replace(' ', ""), None)
+}
+
+/// `==1.2` is `1.2`, `=1.2` is `1.2*`.
+fn sanitize_version(version: &str, has_build: bool) -> String {
+    if version == "==" || version == "=" || !version.starts_with('=') {
+        return version.to_owned();
+    }
+    let bare = version.trim_start_matches('=');
+    if version.starts_with("==") && !has_build {
+        return bare.to_owned();
+    }
+    if bare.contains(['=', ',', '|']) {
+        return version.to_owned();
+    }
+    if has_build || bare.ends_with('*') { bare.to_owned() } else { format!("{bare}*") }
+}
+
+/// As conda's `VersionSpec` prints itself: `1.2*` is `1.2.*`.
+fn normal_version(version: &str) -> Result<String, String> {
+    check_constraint(version)?;
+    let one = |part: &str| {
+        let stripped = part.trim_end_matches('*');
+        let plain = !part.starts_with(['=', '<', '>', '!', '~', '^']) && !part.ends_with('$');
+        if plain && part != "*" && !stripped.contains('*') && stripped.len() < part.len() && !part.ends_with(".*") {
+            format!("{}.*", &part[..part.len() - 1])
+        } else {
+            part.to_owned()
+        }
+    };
+    // conda prints alternatives without the brackets it read.
+    let mut out = String::new();
+    for piece in version.split_inclusive(['|', ',']) {
+        let (part, operator) = match piece.strip_suffix(['|', ',']) {
+            Some(part) => (part, &piece[part.len()..]),
+            None => (piece, ""),
+        };
+        out.push_str(&one(part.trim_matches(['(', ')'])));
+        out.push_str(operator);
+    }
+    Ok(out)
+}
+
+/// Adds `.*` to a plain version (utils.py:1912 `ensure_valid_spec`).
+pub(crate) fn complete(spec: &str) -> String {
+    static NEEDS_STAR: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"^([\w\d.\-]+)\s+([\w\d.\-]+?)(\s+[\w\d.]+)?$").ok());
+    let Some(captures) = NEEDS_STAR.as_ref().and_then(|pattern| pattern.captures(spec)) else { return spec.to_owned() };
+    if captures.get(3).is_some() || spec.contains('*') {
+        return spec.to_owned();
+    }
+    let (name, version) = (&captures[1], &captures[2]);
+    if (name == "python" || name == "numpy") && version == "x.x" {
+        return format!("{name} {version}");
+    }
+    format!("{name} {version}.*")
+}

@@ -1,0 +1,48 @@
+//! Text as Python cuts it.
+
+/// Lines as `str.splitlines` sees them, each with its line end (empty at the end of the text).
+pub(crate) fn lines_with_ends(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((at, c)) = rest.char_indices().find(|(_, c)| is_line_end(*c)) else {
+            let line = rest;
+            rest = "";
+            return Some((line, ""));
+        };
+        let length = if rest[at..].starts_with("\r\n") { 2 } else { c.len_utf8() };
+        let (line, end) = (&rest[..at], &rest[at..at + length]);
+        rest = &rest[at + length..];
+        Some((line, end))
+    })
+}
+
+/// Lines as `str.splitlines` sees them.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    lines_with_ends(text).map(|(line, _)| line)
+}
+
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// The bytes of a recipe file as text: UTF-8 with or without a mark, UTF-16 with one, else Windows' Western encoding,
+/// which is what conda-build's guess comes down to. Line ends become `\n`, as jinja2 makes them.
+pub(crate) fn decode(bytes: &[u8]) -> String {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    let text = match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        bytes => match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+        },
+    };
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text }
+}

@@ -1,0 +1,233 @@
+//! Which variant keys a recipe uses, by looking at its text (variants.py `find_used_variables_in_text` and its
+//! neighbours). What counts is decided by regular expressions there; they are matched by hand here, because a pinning
+//! file has hundreds of keys and each would need its own.
+
+use std::collections::BTreeSet;
+
+/// The keys used in a recipe's text, in selectors alone or in everything but them.
+pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTreeSet<String> {
+    let lines: Vec<&str> = super::text::lines(text).collect();
+    let dashless: Vec<String> = lines.iter().map(|line| line.replace('-', "_")).collect();
+    let whole = dashless.join("\n");
+    let mut used = BTreeSet::new();
+    for key in keys {
+        let function = function_of(key).filter(|_| !selectors_only);
+        let found = if let Some((language, kind)) = function {
+            text.contains(language)
+                && lines
+                    .iter()
+                    .filter(|line| line.contains(key.as_str()) || line.contains(language))
+                    .any(|line| calls(line, kind, language) || uses(line, key))
+        } else if key.starts_with("cdt_") {
+            lines.iter().any(|line| {
+                (line.contains("cdt(") && !selectors_only && calls_cdt(line))
+                    || (line.contains(key.as_str()) && used_on(line, key, selectors_only))
+                    // The pattern for `cdt(` is tried on selectors too.
+                    || (selectors_only && line.contains("cdt(") && calls_cdt(line))
+            })
+        } else {
+            whole.contains(key.as_str())
+                && lines
+                    .iter()
+                    .zip(&dashless)
+                    .filter(|(_, dashless)| dashless.contains(key.as_str()))
+                    .any(|(line, _)| used_on(line, key, selectors_only))
+        };
+        if found {
+            used.insert(key.clone());
+            let brings_sysroot = matches!(key.as_str(), "c_stdlib" | "c_compiler" | "cxx_compiler");
+            if brings_sysroot && keys.iter().any(|key| key == "CONDA_BUILD_SYSROOT") {
+                used.insert("CONDA_BUILD_SYSROOT".to_owned());
+            }
+        }
+    }
+    used
+}
+
+/// For `c_compiler` and `c_compiler_version`: `c` and `compiler`. The same for `stdlib`.
+fn function_of(key: &str) -> Option<(&str, &'static str)> {
+    let bare = key.strip_suffix("_version").unwrap_or(key);
+    // The language is as short as can be: `a_compiler_compiler` is of `a_compiler`, for the key must end there.
+    [("_compiler", "compiler"), ("_stdlib", "stdlib")]
+        .into_iter()
+        .find_map(|(suffix, kind)| bare.strip_suffix(suffix).map(|language| (language, kind)))
+}
+
+fn used_on(line: &str, key: &str, selectors_only: bool) -> bool {
+    if selectors_only { in_selector(line, key) } else { uses(line, key) }
+}
+
+fn uses(line: &str, key: &str) -> bool {
+    in_expression(line, key) || is_requirement(line, key) || in_statement(line, key)
+}
+
+fn is_word(c: char) -> bool {
+    c == '_' || c.is_ascii_alphanumeric()
+}
+
+/// `\{\s*kind\(['"]language["'][^{]*?\}`.
+fn calls(line: &str, kind: &str, language: &str) -> bool {
+    line.match_indices('{').any(|(at, _)| {
+        let rest = line[at + 1..].trim_start();
+        let Some(rest) = rest.strip_prefix(kind).and_then(|rest| rest.strip_prefix('(')) else { return false };
+        let Some(rest) = rest.strip_prefix(['\'', '"']).and_then(|rest| rest.strip_prefix(language)) else {
+            return false;
+        };
+        let Some(rest) = rest.strip_prefix(['\'', '"']) else { return false };
+        rest.find(['{', '}']).is_some_and(|end| rest[end..].starts_with('}'))
+    })
+}
+
+/// `\{{\s*cdt\(`, whose braces were meant to be two: `\{{` is one brace, then another.
+fn calls_cdt(line: &str) -> bool {
+    line.match_indices("{{").any(|(at, _)| line[at + 2..].trim_start().starts_with("cdt("))
+}
+
+/// `\{\s*(?:pin_[a-z]+\(\s*?['"])?KEY(?:[^_0-9a-zA-Z].*?)?\}\}`.
+fn in_expression(line: &str, key: &str) -> bool {
+    let then_key = |rest: &str| {
+        rest.strip_prefix(key).is_some_and(|rest| {
+            rest.starts_with("}}")
+                || (rest.chars().next().is_some_and(|c| !is_word(c)) && {
+                    let first = rest.chars().next().map_or(0, char::len_utf8);
+                    rest[first..].contains("}}")
+                })
+        })
+    };
+    line.match_indices('{').any(|(at, _)| {
+        let rest = line[at + 1..].trim_start();
+        if then_key(rest) {
+            return true;
+        }
+        let Some(pin) = rest.strip_prefix("pin_") else { return false };
+        let name = pin.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(pin.len());
+        if name == 0 {
+            return false;
+        }
+        pin[name..].strip_prefix('(').and_then(|rest| rest.trim_start().strip_prefix(['\'', '"'])).is_some_and(then_key)
+    })
+}
+
+/// `^\s+\-\s+KEY\s*(?:\s[\[#]|$)`, with `_` of the key standing for `-` too.
+fn is_requirement(line: &str, key: &str) -> bool {
+    let item = line.trim_start();
+    if item.len() == line.len() {
+        return false;
+    }
+    let Some(item) = item.strip_prefix('-') else { return false };
+    let name = item.trim_start();
+    if name.len() == item.len() || name.len() < key.len() || !name.is_char_boundary(key.len()) {
+        return false;
+    }
+    let (name, rest) = name.split_at(key.len());
+    let same = name.bytes().zip(key.bytes()).all(|(a, b)| a == b || (b == b'_' && a == b'-'));
+    if !same {
+        return false;
+    }
+    let after = rest.trim_start();
+    after.is_empty() || (after.len() < rest.len() && after.starts_with(['[', '#']))
+}
+
+/// `{% if … KEY … %}`, `{% for … in KEY … %}`, `{% set … = … KEY … %}`.
+fn in_statement(line: &str, key: &str) -> bool {
+    line.match_indices("{%").any(|(at, _)| {
+        // Each pattern wants something else than a brace before, or the start of the line.
+        if line[..at].ends_with('{') {
+            return false;
+        }
+        let rest = &line[at + 2..];
+        let statement = rest.trim_start();
+        if let Some(body) = statement.strip_prefix("if").or_else(|| statement.strip_prefix("elif")) {
+            return find_before_end(body, key, |_, _| true);
+        }
+        if let Some(body) = statement.strip_prefix("for") {
+            return find_before_end(body, key, |before, after| {
+                before.trim_end().ends_with("in") && !after.starts_with(is_word)
+            });
+        }
+        if let Some(body) = statement.strip_prefix("set") {
+            return find_before_end(body, key, |before, after| {
+                before.contains('=') && !before.ends_with(is_word) && !after.starts_with(is_word)
+            });
+        }
+        false
+    })
+}
+
+/// The key somewhere, with a fit surrounding, and `%}` after it without a `%` between.
+fn find_before_end(text: &str, key: &str, fits: impl Fn(&str, &str) -> bool) -> bool {
+    text.match_indices(key).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + key.len()..]);
+        fits(before, after) && after.find('%').is_some_and(|end| after[end..].starts_with("%}"))
+    })
+}
+
+/// `^[^#\[]*?\#?\s\[[^\]]*?(?<![_\w\d])KEY[=\s<>!\]]`.
+fn in_selector(line: &str, key: &str) -> bool {
+    let Some(stop) = line.find(['#', '[']) else { return false };
+    // What stands before the bracket: neither `#` nor `[`, then perhaps one `#`, then a blank.
+    let open = if line[stop..].starts_with('#') {
+        let rest = &line[stop + 1..];
+        let Some(first) = rest.chars().next().filter(|c| c.is_whitespace()) else { return false };
+        if !rest[first.len_utf8()..].starts_with('[') {
+            return false;
+        }
+        stop + 1 + first.len_utf8()
+    } else {
+        if !line[..stop].ends_with(char::is_whitespace) {
+            return false;
+        }
+        stop
+    };
+    let content = &line[open + 1..];
+    let end = content.find(']').unwrap_or(content.len());
+    content.match_indices(key).any(|(at, _)| {
+        let after = &content[at + key.len()..];
+        at + key.len() <= end
+            && !content[..at].ends_with(|c: char| c == '_' || c.is_alphanumeric())
+            && after.chars().next().is_some_and(|c| c.is_whitespace() || "=<>!]".contains(c))
+    })
+}
+
+/// The keys used in a shell script: `(^[^$]*?\$\{?\s*KEY\s*[\s|\}])` over the whole text, so the key must follow the
+/// first dollar sign after some line start.
+pub(crate) fn in_shell_script(keys: &[String], text: &str) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    // From any line start, the pattern reaches the next dollar sign: the first on each line, for `[^$]` crosses lines.
+    let mut dollars = Vec::new();
+    let mut fresh = true;
+    for (at, c) in text.char_indices() {
+        match c {
+            '\n' => fresh = true,
+            '$' if fresh => {
+                dollars.push(at);
+                fresh = false;
+            }
+            _ => {}
+        }
+    }
+    for key in keys {
+        if !text.contains(key.as_str()) {
+            continue;
+        }
+        let found = dollars.iter().any(|at| {
+            let rest = &text[at + 1..];
+            let then_key = |rest: &str| {
+                rest.trim_start().strip_prefix(key.as_str()).is_some_and(|rest| {
+                    let after = rest.trim_start();
+                    after.len() < rest.len() || after.starts_with(['|', '}'])
+                })
+            };
+            then_key(rest) || rest.strip_prefix('{').is_some_and(then_key)
+        });
+        if found {
+            used.insert(key.clone());
+        }
+    }
+    used
+}
+
+/// The keys used in a batch file: `%KEY%`.
+pub(crate) fn in_batch_script(keys: &[String], text: &str) -> BTreeSet<String> {
+    keys.iter().filter(|key| text.contains(&format!("%{key}%"))).cloned().collect()
+}

@@ -1,0 +1,386 @@
+//! YAML as conda-build reads it: PyYAML's YAML 1.1 in three flavours.
+//!
+//! `meta.yaml` keeps numbers as text but has booleans (`yes`, `on`), null and dates; variant files are text through and
+//! through; `load_file_data` has it all. Duplicate keys are allowed, the last one wins; `<<` merges. Documents are data
+//! from others: depth, aliases and total size are limited.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use serde_json::{Map, Number, Value};
+
+/// How plain scalars are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    /// `meta.yaml`: numbers stay text.
+    Recipe,
+    /// Variant files (PyYAML's `BaseLoader`): everything is text, null is the text that is written, empty is `""`.
+    Text,
+    /// PyYAML's `safe_load`.
+    Full,
+}
+
+/// A mistake in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct YamlError {
+    /// 0-based.
+    pub(crate) line: usize,
+    /// 0-based, in characters.
+    pub(crate) column: usize,
+    pub(crate) message: String,
+}
+
+/// How deep collections may nest.
+const MAX_DEPTH: usize = 64;
+/// How many nodes a document may have, aliases expanded.
+const MAX_NODES: usize = 500_000;
+
+/// A node that remembers where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) data: Data,
+    /// 0-based.
+    pub(crate) line: usize,
+    /// 0-based, in characters.
+    pub(crate) column: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Data {
+    Scalar(Value),
+    Sequence(Vec<Node>),
+    Mapping(Vec<(Node, Node)>),
+}
+
+/// Reads one document; an empty one is null (`""` as [`Flavor::Text`]).
+pub(crate) fn load(text: &str, flavor: Flavor) -> Result<Value, YamlError> {
+    let node = load_nodes(text, flavor)?;
+    Ok(node.map_or(Value::Null, into_value))
+}
+
+/// Where the value at `path` stands: 0-based line and column. Keys are text, indices of lists digits.
+pub(crate) fn locate(text: &str, flavor: Flavor, path: &[&str]) -> Option<(usize, usize)> {
+    let mut node = load_nodes(text, flavor).ok()??;
+    let mut found = None;
+    for part in path {
+        node = match node.data {
+            Data::Mapping(items) => {
+                items
+                    .into_iter()
+                    .rev()
+                    .find(|(key, _)| matches!(&key.data, Data::Scalar(Value::String(key)) if key == part))?
+                    .1
+            }
+            Data::Sequence(items) => items.into_iter().nth(part.parse().ok()?)?,
+            Data::Scalar(_) => return None,
+        };
+        found = Some((node.line, node.column));
+    }
+    found
+}
+
+/// Reads one document with positions.
+pub(crate) fn load_nodes(text: &str, flavor: Flavor) -> Result<Option<Node>, YamlError> {
+    if let Some((line, column, message)) = what_pyyaml_rejects(text) {
+        return Err(YamlError { line, column, message });
+    }
+    let mut reader = Reader { parser: Parser::new_from_str(text), flavor, anchors: Vec::new(), nodes: 0 };
+    let mut document = None;
+    loop {
+        let (event, span) = reader.next()?;
+        match event {
+            Event::StreamEnd => return Ok(document),
+            Event::DocumentStart(_) if document.is_some() => {
+                return Err(error(span, "expected a single document in the stream, but found another document"));
+            }
+            Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
+            event => document = Some(reader.node(event, span, 0)?),
+        }
+    }
+}
+
+/// What YAML 1.1 forbids and the parser lets pass: characters that are not printable, and plain scalars that begin with
+/// a reserved indicator are found by the parser itself.
+fn what_pyyaml_rejects(text: &str) -> Option<(usize, usize, String)> {
+    if text.bytes().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e)) {
+        return None;
+    }
+    for (line, content) in text.split('\n').enumerate() {
+        for (column, c) in content.chars().enumerate() {
+            let printable = matches!(c,
+                '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+            if !printable {
+                return Some((line, column, format!("special character `\\u{:04x}` is not allowed", c as u32)));
+            }
+        }
+    }
+    None
+}
+
+fn error(span: Span, message: impl Into<String>) -> YamlError {
+    YamlError { line: span.start.line().saturating_sub(1), column: span.start.col(), message: message.into() }
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    flavor: Flavor,
+    anchors: Vec<(usize, Node)>,
+    nodes: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, span)),
+            Some(Err(failure)) => {
+                let marker = failure.marker();
+                Err(YamlError {
+                    line: marker.line().saturating_sub(1),
+                    column: marker.col(),
+                    message: failure.info().to_owned(),
+                })
+            }
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, YamlError> {
+        self.nodes += 1;
+        if depth > MAX_DEPTH {
+            return Err(error(span, "collections are nested too deeply"));
+        }
+        if self.nodes > MAX_NODES {
+            return Err(error(span, "the document is too large"));
+        }
+        let (line, column) = (span.start.line().saturating_sub(1), span.start.col());
+        let (data, anchor) = match event {
+            Event::Alias(id) => {
+                let node = self.anchors.iter().rev().find(|(anchor, _)| *anchor == id).map(|(_, node)| node.clone());
+                let node = node.ok_or_else(|| error(span, "found an undefined or recursive alias"))?;
+                self.nodes += count(&node);
+                if self.nodes > MAX_NODES {
+                    return Err(error(span, "the document is too large: its aliases expand too far"));
+                }
+                return Ok(node);
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                (Data::Scalar(self.scalar(&text, style, tag.as_deref())), anchor)
+            }
+            Event::SequenceStart(anchor, _) => {
+                let mut items = Vec::new();
+                loop {
+                    let (event, span) = self.next()?;
+                    if matches!(event, Event::SequenceEnd) {
+                        break;
+                    }
+                    items.push(self.node(event, span, depth + 1)?);
+                }
+                (Data::Sequence(items), anchor)
+            }
+            Event::MappingStart(anchor, _) => (Data::Mapping(self.mapping(depth)?), anchor),
+            _ => return Err(error(span, "unexpected end of the document")),
+        };
+        let node = Node { data, line, column };
+        if anchor > 0 {
+            self.anchors.push((anchor, node.clone()));
+        }
+        Ok(node)
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Vec<(Node, Node)>, YamlError> {
+        let mut items: Vec<(Node, Node)> = Vec::new();
+        let mut merged: Vec<(Node, Node)> = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let merge = self.flavor != Flavor::Text
+                && matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
+            let key = self.node(event, span, depth + 1)?;
+            if !matches!(key.data, Data::Scalar(_)) {
+                return Err(error(span, "found an unhashable key: a key must be text"));
+            }
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            if !merge {
+                items.push((key, value));
+                continue;
+            }
+            match value.data {
+                Data::Mapping(pairs) => merged.extend(pairs),
+                Data::Sequence(list) => {
+                    // The first of several mappings wins.
+                    for node in list.into_iter().rev() {
+                        match node.data {
+                            Data::Mapping(pairs) => merged.extend(pairs),
+                            _ => return Err(error(span, "expected a mapping for merging")),
+                        }
+                    }
+                }
+                Data::Scalar(_) => return Err(error(span, "expected a mapping or list of mappings for merging")),
+            }
+        }
+        if !merged.is_empty() {
+            merged.append(&mut items);
+            return Ok(merged);
+        }
+        Ok(items)
+    }
+
+    fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+        let plain = style == ScalarStyle::Plain;
+        if self.flavor == Flavor::Text {
+            // The parser gives `~` for an empty value.
+            return Value::String(if plain && text == "~" { String::new() } else { text.to_owned() });
+        }
+        match tag {
+            Some(tag) if tag.is_yaml_core_schema() && tag.suffix != "str" => resolve(text, Flavor::Full),
+            None if plain => resolve(text, self.flavor),
+            _ => Value::String(text.to_owned()),
+        }
+    }
+}
+
+fn count(node: &Node) -> usize {
+    1 + match &node.data {
+        Data::Scalar(_) => 0,
+        Data::Sequence(items) => items.iter().map(count).sum(),
+        Data::Mapping(items) => items.iter().map(|(key, value)| count(key) + count(value)).sum::<usize>(),
+    }
+}
+
+/// A plain scalar by PyYAML's YAML 1.1 resolvers.
+fn resolve(text: &str, flavor: Flavor) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Value::Bool(true),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Value::Bool(false),
+        _ => {}
+    }
+    if flavor == Flavor::Full
+        && let Some(number) = number(text)
+    {
+        return Value::Number(number);
+    }
+    Value::String(timestamp(text).unwrap_or_else(|| text.to_owned()))
+}
+
+/// YAML 1.1's integers and floats, without its base-60 ones.
+fn number(text: &str) -> Option<Number> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    let plain = |digits: &str| digits.replace('_', "");
+    let first = digits.chars().next()?;
+    if !(first.is_ascii_digit() || first == '.') {
+        return None;
+    }
+    let radix = |digits: &str, radix: u32| i64::from_str_radix(&format!("{sign}{}", plain(digits)), radix).ok();
+    if let Some(hex) = digits.strip_prefix("0x") {
+        return radix(hex, 16).map(Number::from);
+    }
+    if let Some(binary) = digits.strip_prefix("0b") {
+        return radix(binary, 2).map(Number::from);
+    }
+    if digits.chars().all(|c| c.is_ascii_digit() || c == '_') {
+        let octal = digits.len() > 1 && digits.starts_with('0');
+        if octal {
+            return radix(digits, 8).map(Number::from);
+        }
+        return radix(digits, 10).map(Number::from);
+    }
+    match digits {
+        ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN" => return None,
+        _ => {}
+    }
+    // A float needs its point, and an exponent its sign.
+    let valid = digits.contains('.')
+        && digits.chars().all(|c| c.is_ascii_digit() || "._eE+-".contains(c))
+        && digits.matches('.').count() == 1
+        && match digits.find(['e', 'E']) {
+            Some(at) => {
+                digits[at + 1..].starts_with(['+', '-']) && digits[at + 2..].chars().all(|c| c.is_ascii_digit())
+            }
+            None => !digits.contains(['+', '-']),
+        };
+    if !valid {
+        return None;
+    }
+    format!("{sign}{}", plain(digits)).parse::<f64>().ok().and_then(Number::from_f64)
+}
+
+/// A date or time as Python prints it: YAML 1.1 makes `2024-1-5T…` a time, and text is made of it again later.
+fn timestamp(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    if bytes.len() < 8 || !bytes[..4].iter().all(u8::is_ascii_digit) || bytes[4] != b'-' {
+        return None;
+    }
+    let date_end = text.find(['T', 't', ' ', '\t']).unwrap_or(text.len());
+    let mut parts = text[..date_end].split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let number = |part: &str, most: usize| -> Option<u32> {
+        (!part.is_empty() && part.len() <= most && part.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| part.parse().ok())
+            .flatten()
+    };
+    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    if parts.next().is_some() || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    if date_end == text.len() {
+        // A mere date has two digits each.
+        return (text.len() == 10).then_some(date);
+    }
+    let time = text[date_end..].trim_start_matches(['T', 't', ' ', '\t']);
+    let zone_at = time.find(['Z', '+', '-', ' ']).unwrap_or(time.len());
+    let (clock, zone) = time.split_at(zone_at);
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
+    let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
+    if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let mut out = format!("{date} {hour:02}:{minute:02}:{second:02}");
+    if !fraction.is_empty() {
+        if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        out.push('.');
+        out.extend(fraction.chars().chain(std::iter::repeat('0')).take(6));
+    }
+    match zone.trim() {
+        "" => {}
+        "Z" => out.push_str("+00:00"),
+        zone => {
+            let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "0"));
+            let (hours, minutes) = (number(hours, 2)?, number(minutes, 2)?);
+            out.push_str(&format!("{}{hours:02}:{minutes:02}", &zone[..1]));
+        }
+    }
+    Some(out)
+}
+
+fn into_value(node: Node) -> Value {
+    match node.data {
+        Data::Scalar(value) => value,
+        Data::Sequence(items) => Value::Array(items.into_iter().map(into_value).collect()),
+        Data::Mapping(items) => {
+            let mut map = Map::with_capacity(items.len());
+            for (key, value) in items {
+                map.insert(key_text(key), into_value(value));
+            }
+            Value::Object(map)
+        }
+    }
+}
+
+/// A key as text; Python would keep `True` and `None` as they are.
+fn key_text(key: Node) -> String {
+    match key.data {
+        Data::Scalar(Value::String(text)) => text,
+        Data::Scalar(Value::Bool(flag)) => if flag { "True" } else { "False" }.to_owned(),
+        Data::Scalar(Value::Null) => "None".to_owned(),
+        Data::Scalar(other) => other.to_string(),
+        Data::Sequence(_) | Data::Mapping(_) => String::new(),
+    }
+}
