@@ -84,6 +84,11 @@ pub(super) fn path(bytes: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(text.replace('/', "\\")))
 }
 
+/// Whether a path begins with a drive, as only Windows has them.
+pub(super) fn has_drive(path: &str) -> bool {
+    cfg!(windows) && path.as_bytes().get(1) == Some(&b':')
+}
+
 /// `~` at the start of a path is the user's home folder, as conda-build reads it.
 pub(super) fn expand_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::home_dir()) {

@@ -388,7 +388,7 @@ fn absolute(url: &str, recipe_dir: &Path) -> String {
 
 /// Whether it is a path, neither a url nor `host:path`.
 fn is_path(url: &str) -> bool {
-    let drive = cfg!(windows) && url.as_bytes().get(1) == Some(&b':');
+    let drive = host::has_drive(url);
     !url.contains("://") && (drive || !url.split('/').next().is_some_and(|first| first.contains(':')))
 }
 

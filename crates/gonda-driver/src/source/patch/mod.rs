@@ -77,6 +77,15 @@ pub(super) fn apply(text: &str, target: &Target<'_>, repository: bool) -> Result
     let mut overlay = Overlay { root: Root::new(target.folder), files: BTreeMap::new() };
     let mut remarks = Vec::new();
     for file in &files {
+        if file.lacks_binary {
+            // GNU patch passes over it as text that means nothing.
+            let shown = file.git_names.as_ref().map(|(_, new)| String::from_utf8_lossy(new).into_owned());
+            let shown = shown.unwrap_or_default();
+            remarks.push(format!(
+                "the patch `{text}` lacks the content of the binary file `{shown}`, which is left as it is"
+            ));
+            continue;
+        }
         patch.apply_to(file, strip, &mut overlay, &mut remarks, &bytes)?;
     }
     overlay.write()?;
@@ -289,24 +298,36 @@ impl Patch<'_> {
         if creates && base.is_empty() {
             return Ok(created(&file.hunks));
         }
-        let config = |ignore_whitespace| ApplyConfig {
-            fuzzy_config: FuzzyConfig { max_fuzz: 2, ignore_whitespace, ignore_case: false, similarity_threshold: 1.0 },
+        let config = |max_fuzz, ignore_whitespace| ApplyConfig {
+            fuzzy_config: FuzzyConfig { max_fuzz, ignore_whitespace, ignore_case: false, similarity_threshold: 1.0 },
             ..ApplyConfig::default()
         };
-        if flickzeug::is_diff_applied_with_config(base, diff, &config(false)) {
+        let apply = |config: &ApplyConfig| {
+            let partial = flickzeug::apply_bytes_partial(base, diff, config);
+            let rejected = partial.rejected.first().map(|first| diff.hunks().iter().position(|hunk| hunk == first));
+            rejected.map_or(Ok(partial.content), |index| Err(index.unwrap_or(0)))
+        };
+        // The lines that are to come may stand somewhere else already. A change that takes lines away and fits as it
+        // is was not made yet; one that only adds would fit again.
+        let removes =
+            file.hunks.iter().any(|hunk| hunk.text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"-")));
+        if removes && let Ok(content) = apply(&config(0, false)) {
+            return Ok(content);
+        }
+        if flickzeug::is_diff_applied_with_config(base, diff, &config(2, false)) {
             return Err(Refusal::Already);
         }
+        let first = match apply(&config(2, false)) {
+            Ok(content) => return Ok(content),
+            Err(first) => first,
+        };
         // rattler-build overlooks differing blanks; GNU patch, as conda-build calls it, does not.
-        let tries: &[bool] = if self.target.format == RecipeFormat::V1 { &[false, true] } else { &[false] };
-        let mut first = None;
-        for ignore_whitespace in tries {
-            let config = config(*ignore_whitespace);
-            let partial = flickzeug::apply_bytes_partial(base, diff, &config);
-            let Some(rejected) = partial.rejected.first() else { return Ok(partial.content) };
-            let at = diff.hunks().iter().position(|hunk| hunk == rejected).unwrap_or(0);
-            first.get_or_insert(at);
+        if self.target.format == RecipeFormat::V1
+            && let Ok(content) = apply(&config(2, true))
+        {
+            return Ok(content);
         }
-        Err(Refusal::Hunk(first.unwrap_or(0)))
+        Err(Refusal::Hunk(first))
     }
 }
 

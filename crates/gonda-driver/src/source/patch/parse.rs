@@ -22,6 +22,8 @@ pub(super) struct FilePatch {
     pub(super) new_mode: Option<u32>,
     /// The change is not in the form of lines.
     pub(super) binary: bool,
+    /// Two binary files differ, and the patch doesn't say how.
+    pub(super) lacks_binary: bool,
     pub(super) hunks: Vec<Hunk>,
 }
 
@@ -163,6 +165,7 @@ impl Reader<'_> {
         if let Some(file) = self.current.take() {
             let says_something = !file.hunks.is_empty()
                 || file.binary
+                || file.lacks_binary
                 || file.created
                 || file.deleted
                 || file.new_mode.is_some()
@@ -200,8 +203,10 @@ fn extended_header(file: &mut FilePatch, line: &[u8]) {
         file.copy.0 = Some(unquoted(name));
     } else if let Some(name) = after("copy to ") {
         file.copy.1 = Some(unquoted(name));
-    } else if after("GIT binary patch").is_some() || (after("Binary files ").is_some() && line.ends_with(b" differ")) {
+    } else if after("GIT binary patch").is_some() {
         file.binary = true;
+    } else if after("Binary files ").is_some() && line.ends_with(b" differ") {
+        file.lacks_binary = true;
     }
 }
 

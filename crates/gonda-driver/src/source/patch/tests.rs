@@ -145,6 +145,24 @@ fn what_is_there_already() {
 }
 
 #[test]
+fn what_is_to_come_stands_elsewhere() {
+    let patch = "--- a/x\n+++ b/x\n@@ -2,3 +2,3 @@\n {\n-old\n+new\n }\n";
+    check(&[("x", "1\n{\nold\n}\n{\nnew\n}\n")], patch, "x \"1\\n{\\nnew\\n}\\n{\\nnew\\n}\\n\"\n");
+    let adds = "--- a/x\n+++ b/x\n@@ -1,2 +1,3 @@\n 1\n 2\n+3\n";
+    check(&[("x", "1\n2\n")], adds, "x \"1\\n2\\n3\\n\"\n");
+    check_as(V0, &[("x", "1\n2\n3\n")], adds, "its change of `x` is in the source already (line 1)");
+}
+
+#[test]
+fn binary_files_without_content() {
+    let patch = format!(
+        "diff --git a/b b/b\nindex 1..2\nBinary files a/b and b/b differ\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n{HUNK}"
+    );
+    let remark = "remark: the patch `x.patch` lacks the content of the binary file `b/b`, which is left as it is\n";
+    check(&[("b", "1"), ("x", OLD)], &patch, &format!("b \"1\"\n{NEW}{remark}"));
+}
+
+#[test]
 fn mistakes() {
     check(&[("x", OLD)], "nothing\n", "it holds no change that can be read");
     check(&[("y", "")], &format!("--- a/x\n+++ b/x\n{HUNK}"), "there is no file `x` (line 1)");
