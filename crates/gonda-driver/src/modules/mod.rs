@@ -23,6 +23,7 @@ mod upstream;
 mod tests;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use find::{Found, MainModules, Vendoring, find_main_modules};
 pub use record::{ProxyRecord, ServedModule};
@@ -64,4 +65,21 @@ fn go_env(goroot: &Path, key: &str) -> Option<String> {
 /// When a folder can't be read.
 pub fn toolchain_floor(work: &Path) -> Result<Vec<String>> {
     Ok(find_main_modules(work, work, &[])?.floor().required_spec("go").into_iter().collect())
+}
+
+/// Removes what processes that were killed left of things in the making: whatever there was not changed for a day.
+fn sweep(parts: &Path) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let Ok(entries) = std::fs::read_dir(parts) else { return };
+    for entry in entries.flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        let age = metadata.modified().ok().and_then(|changed| changed.elapsed().ok());
+        if age.is_some_and(|age| age > DAY) {
+            // Another process may be at it, too; what stays is swept the next time.
+            let _ = match metadata.is_dir() {
+                true => std::fs::remove_dir_all(entry.path()),
+                false => std::fs::remove_file(entry.path()),
+            };
+        }
+    }
 }

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use super::find::{MainModules, Vendoring, join, read};
+use super::sweep;
 use crate::{Error, Kind, Result};
 
 /// Part of every key: another one whenever a set's layout changes.
@@ -89,6 +90,7 @@ pub async fn module_set(
         return Ok(Some(set).filter(|set| !set.modules.is_empty()));
     }
     fs_err::create_dir_all(settings.folder.join(PARTS))?;
+    sweep(&settings.folder.join(PARTS));
     let lock = lock(settings.folder.join(format!("{key}.lock"))).await?;
     let set = match open(&place, &key)? {
         Some(set) => set,

@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 use super::archive::{check_go_mod, hash_module_zip, info_version};
 use super::record::ProxyRecord;
 use super::request::{Part, Request};
+use super::sweep;
 use super::upstream::{End, Miss, Source, Upstream};
 use crate::{Error, Kind, Result};
 
@@ -96,6 +97,7 @@ impl ModuleStore {
             .map_err(|error| Error::new(Kind::Machine, "could not set up an HTTP client").because(error))?;
         let upstream = Upstream::new(entries, client).map_err(malformed)?;
         fs_err::create_dir_all(settings.store.join(PARTS))?;
+        sweep(&settings.store.join(PARTS));
         Ok(Self(Arc::new(Inner {
             settings,
             upstream,
@@ -152,10 +154,10 @@ impl ModuleStore {
                 (bytes, true)
             }
         };
-        let mut record = lock(record);
-        let served = record.module(module);
-        served.fetched |= fetched;
         if part == Part::Mod {
+            let mut record = lock(record);
+            let served = record.module(module);
+            served.fetched |= fetched;
             served.go_mod = Some(hash_go_mod(&bytes));
         }
         Ok(Answer::Bytes(bytes))

@@ -551,6 +551,19 @@ fn floor_of_a_work_folder() {
 }
 
 #[test]
+fn leftovers_are_swept() {
+    let parts = tempfile::tempdir().unwrap();
+    write(parts.path().join("old/x"), "");
+    write(parts.path().join("new"), "");
+    let past = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 60 * 60);
+    let old = parts.path().join("old-file");
+    write(old.clone(), "");
+    std::fs::File::options().write(true).open(&old).unwrap().set_modified(past).unwrap();
+    sweep(parts.path());
+    assert!(!old.exists() && parts.path().join("new").exists() && parts.path().join("old/x").exists());
+}
+
+#[test]
 fn defaults_of_a_toolchain() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!(upstream_default(root.path()), None);
