@@ -67,6 +67,19 @@ fn windows_root() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("C:\\Windows"))
 }
 
+/// Completes when the system asks this process politely to end (SIGTERM); never where there is no such request.
+pub async fn terminated() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut requests) = signal(SignalKind::terminate()) {
+            requests.recv().await;
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 /// The shell that runs generated scripts: bash on unix (from the system, as conda-build has it), cmd on Windows.
 pub(crate) fn shell() -> PathBuf {
     #[cfg(not(windows))]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gonda_packager::{Extent, Limits};
+use gonda_recipe::Tests;
 use rattler_conda_types::{RepoDataRecord, Subdir};
 use serde::Serialize;
 
@@ -111,7 +112,15 @@ impl Testbed<'_> {
     /// # Errors
     /// An environment that can't be made, a script that can't be started, a package that can't be read. A failing test
     /// is none: it stands in the summary.
-    pub async fn test(&self, package: &Path, events: &Events, job: &str) -> Result<TestSummary> {
+    ///
+    /// `recipe` adds what a recipe says and a package doesn't carry: v1's `package_contents`, v0's downstreams.
+    pub async fn test(
+        &self,
+        package: &Path,
+        recipe: Option<&Tests>,
+        events: &Events,
+        job: &str,
+    ) -> Result<TestSummary> {
         let workspace = Workspace::create(&self.settings.cache_root)?;
         let extracted = workspace.path().join("package");
         let (from, to) = (package.to_path_buf(), extracted.clone());
@@ -120,7 +129,10 @@ impl Testbed<'_> {
             Ok(())
         })
         .await?;
-        let suite = testing::read(&extracted, self.settings.build_platform)?;
+        let mut suite = testing::read(&extracted, self.settings.build_platform)?;
+        if let Some(tests) = recipe {
+            suite.add_recipe_tests(tests)?;
+        }
         let root = workspace.path().join("t");
         fs_err::create_dir_all(&root)?;
         let bench = Bench {

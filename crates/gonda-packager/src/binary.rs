@@ -127,6 +127,29 @@ pub struct Binary {
     pub signature: Option<Signature>,
 }
 
+impl std::fmt::Display for Binary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.os, self.machine)?;
+        for machine in &self.also {
+            write!(f, "+{machine}")?;
+        }
+        f.write_str(if self.executable { " program" } else { " library or object" })?;
+        if let Some(interpreter) = &self.interpreter {
+            write!(f, ", interpreter {interpreter}")?;
+        }
+        if !self.needed.is_empty() {
+            write!(f, ", needs {}", self.needed.join(" "))?;
+        }
+        if let Some(glibc) = &self.glibc {
+            write!(f, ", glibc {glibc}")?;
+        }
+        if let Some(min_os) = &self.min_os {
+            write!(f, ", from {} {min_os}", self.os)?;
+        }
+        Ok(())
+    }
+}
+
 /// Windows' subsystems, as far as programs differ by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

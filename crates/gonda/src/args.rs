@@ -54,9 +54,6 @@ pub(crate) enum Command {
     /// Make and index local channels
     #[command(subcommand)]
     Channel(ChannelCommand),
-    /// The inside of a job's namespaces; gonda starts itself so
-    #[command(name = gonda_driver::isolation::TRAMPOLINE, hide = true)]
-    Room { spec: PathBuf },
 }
 
 /// Which recipes, variants and platforms.

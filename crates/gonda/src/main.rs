@@ -21,6 +21,10 @@ use crate::config::Surroundings;
 use crate::report::Reporter;
 
 fn main() -> ExitCode {
+    // Inside a job's namespaces there is one thread and one purpose; nothing else may start before.
+    if let Some(code) = gonda_driver::isolation::trampoline(std::env::args_os()) {
+        return code.into();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -30,10 +34,6 @@ fn main() -> ExitCode {
             return if fine { ExitCode::SUCCESS } else { Kind::Usage.exit_code().into() };
         }
     };
-    // Inside the namespaces there is one thread and one purpose; nothing else may start before.
-    if let Command::Room { spec } = &cli.command {
-        return gonda_driver::isolation::trampoline(spec);
-    }
     let surroundings = match Surroundings::read() {
         Ok(surroundings) => surroundings,
         Err(error) => {
@@ -63,7 +63,6 @@ fn run(cli: &Cli, surroundings: &Surroundings, reporter: &Reporter) -> Result<Ex
             block_on(commands::channel::bootstrap(args, surroundings, reporter, format))?
         }
         Command::Channel(ChannelCommand::Index(args)) => commands::channel::index(args, reporter),
-        Command::Room { .. } => Err(Error::new(Kind::Bug, "the room command comes before all others")),
     }
 }
 

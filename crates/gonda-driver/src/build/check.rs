@@ -21,6 +21,6 @@ impl Job<'_> {
             packages: &settings.output_dir,
             logs: &settings.output_dir.join("logs"),
         };
-        bed.test(&artifact.path, self.events, &self.name).await
+        bed.test(&artifact.path, Some(&self.output.tests), self.events, &self.name).await
     }
 }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use gonda_driver::bootstrap;
 use gonda_driver::build::{self, JobReport, Request, Session, Status};
 use gonda_driver::{Kind, Result};
 use gonda_recipe::ConfigPlatform;
@@ -148,7 +147,7 @@ pub(crate) async fn go_licenses(
     // A folder with Go source is no recipe yet: it gets the plainest one there is.
     let wrapped;
     let recipe = if recipe.join("go.mod").is_file() {
-        wrapped = bootstrap::source_recipe("go-licenses", &recipe)?;
+        wrapped = source_recipe(&recipe)?;
         wrapped.path().to_path_buf()
     } else {
         recipe
@@ -182,4 +181,23 @@ pub(crate) async fn go_licenses(
         }
     }
     Ok(())
+}
+
+/// The plainest recipe for the source of go-licenses, in a folder of its own.
+fn source_recipe(source: &std::path::Path) -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    // Go modules carry no version of their own; a release's folder is named after it.
+    let name = source.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let version = name.rsplit(['-', '@']).next().map(|part| part.trim_start_matches('v')).unwrap_or_default();
+    let known = version.starts_with(|c: char| c.is_ascii_digit());
+    let recipe = json!({
+        "package": { "name": "go-licenses", "version": if known { version } else { "0" } },
+        "source": { "path": source },
+        "build": { "number": 0, "script": ["go build -v -o \"${PREFIX}/bin/go-licenses\" ."] },
+        "requirements": { "build": ["${{ compiler('go') }}"], "run": ["go"] },
+        "about": { "summary": "Collects the licences of a Go program's modules", "license_file": ["LICENSE"] },
+    });
+    // JSON is YAML.
+    std::fs::write(folder.path().join("recipe.yaml"), recipe.to_string())?;
+    Ok(folder)
 }
