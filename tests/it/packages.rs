@@ -90,14 +90,14 @@ fn a_damaged_package_does_not_verify() {
     let honest = lab.world.write("x-1-0.conda", &whole);
     lab.world.gonda(["verify".as_ref(), honest.as_os_str()]).succeeds();
     let cut = lab.world.write("cut/x-1-0.conda", &whole[..whole.len() / 2]);
-    lab.world.gonda(["verify".as_ref(), cut.as_os_str()]).fails_with(4).says("x-1-0.conda");
+    lab.world.gonda(["verify".as_ref(), cut.as_os_str()]).fails_with(4).prints("x-1-0.conda");
     let mut undeclared = package.clone();
     let declared = undeclared.archive();
     undeclared.files.push(gonda_testkit::Entry::file("bin/y", "more"));
     // The second archive's files with the first one's lists.
     let swapped = gonda_testkit::swap_info(&undeclared.archive(), &declared);
     let swapped = lab.world.write("swapped/x-1-0.conda", swapped);
-    lab.world.gonda(["verify".as_ref(), swapped.as_os_str()]).fails_with(4).says("bin/y");
+    lab.world.gonda(["verify".as_ref(), swapped.as_os_str()]).fails_with(4).prints("bin/y");
 }
 
 /// The package's sha256 when built in another folder, by a user with another umask, with so many jobs.
