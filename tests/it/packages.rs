@@ -90,7 +90,7 @@ fn a_damaged_package_does_not_verify() {
     let honest = lab.world.write("x-1-0.conda", &whole);
     lab.world.gonda(["verify".as_ref(), honest.as_os_str()]).succeeds();
     let cut = lab.world.write("cut/x-1-0.conda", &whole[..whole.len() / 2]);
-    lab.world.gonda(["verify".as_ref(), cut.as_os_str()]).fails_with(4).prints("x-1-0.conda");
+    lab.world.gonda(["verify".as_ref(), cut.as_os_str()]).fails_with(4).says("x-1-0.conda");
     let mut undeclared = package.clone();
     let declared = undeclared.archive();
     undeclared.files.push(gonda_testkit::Entry::file("bin/y", "more"));
