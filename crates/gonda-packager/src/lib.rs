@@ -3,9 +3,9 @@
 //! The crate knows packages, not recipes: whoever calls it says which files go in and what `info/` holds; it writes
 //! `paths.json`, `files`, `has_prefix` and `no_link` from the bytes that it packed, and reads every archive back.
 //!
-//! The way through: [`list`] says what is in a prefix (before and after a script), [`scan`] turns the chosen paths into
-//! [`Entry`]s, [`write`] makes the archive. The other way: [`verify`] and [`inspect`] check and show an archive,
-//! whoever built it, [`extract`] unpacks it, [`repodata_record`] describes it to a channel.
+//! The way through: [`list`] says what is in a prefix (before and after a script), [`scan()`] turns the chosen paths into
+//! [`Entry`]s, [`write()`] makes the archive. The other way: [`verify()`] and [`inspect()`] check and show an archive,
+//! whoever built it, [`extract()`] unpacks it, [`repodata_record`] describes it to a channel.
 //!
 //! Nothing here reads the clock, the environment or the umask: the same entries give the same bytes.
 

@@ -234,7 +234,9 @@ fn fill(growing: &Growing, package: &Package<'_>, entries: &[Entry], info: &[&In
     zip.start_file("metadata.json", options).map_err(|error| failed(error.into()))?;
     zip.write_all(br#"{"conda_pkg_format_version": 2}"#).map_err(failed)?;
 
-    let sizes = entries.iter().map(|entry| entry.source.symlink_metadata().map(|metadata| metadata.len()).unwrap_or(0));
+    // Of files alone: the text of a link may be that of this very build.
+    let files = entries.iter().filter(|entry| entry.kind == Kind::File);
+    let sizes = files.map(|entry| entry.source.metadata().map(|metadata| metadata.len()).unwrap_or(0));
     let total = sizes.fold(0u64, u64::saturating_add);
     let name = format!("pkg-{}.tar.zst", package.stem);
     // zstd never adds more than a fraction of a percent: only beyond this are 64-bit sizes needed, which older zip
@@ -317,8 +319,13 @@ fn encoder<W: Write>(writer: W, package: &Package<'_>, total: u64) -> io::Result
         encoder.window_log(long.clamp(10, 27))?;
     }
     encoder.set_parameter(CParameter::NbWorkers(package.threads.clamp(1, 64)))?;
-    encoder.set_parameter(CParameter::JobSize(if level < 16 { 16 << 20 } else { 32 << 20 }))?;
-    encoder.set_parameter(CParameter::OverlapSizeLog(if level < 16 { 6 } else { 9 }))?;
+    // Larger jobs compress better, smaller ones keep more threads busy: four at least from 16 MiB on. At the levels
+    // that ask for size, what fits into one is not cut.
+    let most = 32 << 20;
+    let job = if level < 16 { (total / 4).clamp(4 << 20, most) } else { most };
+    encoder.set_parameter(CParameter::JobSize(u32::try_from(job).unwrap_or(u32::MAX)))?;
+    // Each job sees a whole window of what stands before it.
+    encoder.set_parameter(CParameter::OverlapSizeLog(9))?;
     Ok(encoder)
 }
 

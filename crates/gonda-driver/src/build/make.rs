@@ -171,6 +171,7 @@ impl Job<'_> {
             prefix: &disk.prefix,
             seen_prefix: &seen_prefix,
             fixed_prefix: &fixed_prefix,
+            also_seen: &[],
             prior,
             added: None,
             foreign: &foreign,

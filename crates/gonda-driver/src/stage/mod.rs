@@ -26,6 +26,8 @@ pub struct Stage<'a> {
     /// If it differs, text files are mapped to it (it must be as long), and other files that hold a path of the build
     /// are told in [`Staged::remarks`].
     pub fixed_prefix: &'a str,
+    /// Other spellings of the prefix that the script saw: as a Windows path, for instance.
+    pub also_seen: &'a [String],
     /// What [`gonda_packager::list`] found in the prefix before the script ran.
     pub prior: &'a BTreeSet<String>,
     /// What the script added, if that is not all that was added to `prior`: for outputs that share a prefix.
@@ -75,8 +77,12 @@ pub fn stage(stage: &Stage<'_>) -> Result<Staged> {
         Some(Arc::new(PrefixMap::new(stage.seen_prefix, stage.fixed_prefix)?))
     };
     let v0 = output.format == RecipeFormat::V0;
+    let mut prefixes = gonda_packager::spellings(stage.seen_prefix, windows);
+    prefixes.extend(stage.also_seen.iter().flat_map(|prefix| gonda_packager::spellings(prefix, windows)));
+    prefixes.sort();
+    prefixes.dedup();
     let detection = Detection {
-        prefixes: gonda_packager::spellings(stage.seen_prefix, windows),
+        prefixes,
         foreign: stage.foreign.to_vec(),
         map,
         binaries: output.build.detect_binary_files_with_prefix,

@@ -36,6 +36,7 @@ impl World {
             prefix: &prefix,
             seen_prefix: "/opt/p",
             fixed_prefix: "/opt/p",
+            also_seen: &[],
             prior: &self.prior,
             added: None,
             foreign: &[],
@@ -131,6 +132,9 @@ fn the_whole_way() {
         std::fs::write(root.join("recipe/LICENSE"), "x").unwrap();
         let seen = prefix.to_str().unwrap();
         std::fs::write(prefix.join("bin/tool"), format!("#!{seen}/bin/sh\n")).unwrap();
+        // A link whose text depends on the folder: it is packed as a relative one.
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(prefix.join("bin/tool"), prefix.join("share/link")).unwrap();
         let fixed = format!("/opt/{}", "p".repeat(seen.len() - 5));
         let mut output = output(RecipeFormat::V0);
         output.about.license_files = vec!["LICENSE".into()];
@@ -140,6 +144,7 @@ fn the_whole_way() {
             prefix: &prefix,
             seen_prefix: seen,
             fixed_prefix: &fixed,
+            also_seen: &[],
             prior: &world.prior,
             added: None,
             foreign: &[root.display().to_string()],
