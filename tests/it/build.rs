@@ -122,7 +122,7 @@ fn v1_recipe() {
     }
     let Some(lab) = Lab::real(here!()) else { return };
     let packages = check(&lab, "slugify", &[("slugify-3.1.4-h", &["bin/slugify", "share/man/man1/slugify.1"])]);
-    assert!(info(&packages[0], "tests/tests.yaml").unwrap().contains("package_contents"));
+    assert!(info(&packages[0], "tests/tests.yaml").unwrap().contains("slugify -version"));
     assert!(info(&packages[0], "recipe/rendered_recipe.yaml").is_some());
 }
 

@@ -104,7 +104,7 @@ fn a_damaged_package_does_not_verify() {
 #[cfg(unix)]
 fn built_elsewhere(lab: &Lab, isolation: &str, umask: &str, jobs: &str) -> String {
     let mut world = gonda_testkit::World::new(crate::support::GONDA);
-    world.env("GOPROXY", "off").env("GOSUMDB", "off");
+    world.env("GONDA_GOPROXY", "off").env("GONDA_GOSUMDB", "off");
     let feedstock = world.path(format!("a-folder-{jobs}/hello-feedstock"));
     gonda_testkit::copy_tree(&lab.world.path("hello-feedstock"), &feedstock);
     let mut command =

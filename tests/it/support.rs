@@ -97,7 +97,7 @@ impl Lab {
     /// Lets Go modules come from the proxy of the samples' own modules.
     pub fn with_sample_modules(&mut self) -> &mut Self {
         let proxy = ModuleProxy::of_modules(self.world.path("module-proxy"), &samples_folder().join("modules"));
-        self.world.env("GOPROXY", proxy.url());
+        self.world.env("GONDA_GOPROXY", proxy.url());
         self
     }
 
@@ -160,5 +160,5 @@ fn shared_cache(channel: &Path) -> PathBuf {
 
 /// What isn't in a test's own proxy must not be asked for anywhere.
 fn no_module_network(world: &mut World) {
-    world.env("GOPROXY", "off").env("GOSUMDB", "off");
+    world.env("GONDA_GOPROXY", "off").env("GONDA_GOSUMDB", "off");
 }

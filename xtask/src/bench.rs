@@ -141,7 +141,7 @@ impl Bench {
     fn clean(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("HOME", self.home.join("home")).env("PATH", "/usr/bin:/bin").env("LANG", "C.UTF-8");
-        command.env("GOPROXY", "off").env("GOSUMDB", "off");
+        command.env("GOPROXY", "off").env("GOSUMDB", "off").env("GONDA_GOPROXY", "off").env("GONDA_GOSUMDB", "off");
         command
     }
 

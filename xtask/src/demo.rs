@@ -164,7 +164,10 @@ impl Stage {
     fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = Command::new(&self.gonda);
         command.args(arguments).current_dir(&self.folder).stdin(Stdio::null());
-        command.env("GONDA_CACHE_DIR", self.path("cache")).env("GOPROXY", &self.goproxy).env("GOSUMDB", "off");
+        command
+            .env("GONDA_CACHE_DIR", self.path("cache"))
+            .env("GONDA_GOPROXY", &self.goproxy)
+            .env("GONDA_GOSUMDB", "off");
         command
     }
 
