@@ -1,5 +1,6 @@
 //! Commands that work on files: `copy xcopy robocopy move ren del mkdir rmdir cd pushd popd type dir where findstr`.
 
+use crate::host::Entry;
 use crate::paths;
 use crate::run::{Done, Flow, Machine, Streams, is_nul, items};
 
@@ -20,6 +21,9 @@ impl Machine<'_> {
             _ => {}
         }
         let (switches, words) = self.words(rest);
+        if let Some(switch) = switches.iter().find(|switch| !knows(word, switch)) {
+            return Err(self.error(format!("gonda doesn't know `{word} /{switch}`")));
+        }
         let has = |letter: &str| switches.iter().any(|switch| switch == letter);
         match word {
             "md" | "mkdir" => Ok(self.make_folders(&words, streams)),
@@ -29,10 +33,19 @@ impl Machine<'_> {
             "ren" | "rename" => Ok(self.rename(&words, streams)),
             "move" => Ok(self.move_(&words, streams)),
             "copy" => Ok(self.copy(&words, streams)),
-            "dir" => Ok(self.dir(&words, has("b"), has("s"), streams)),
+            "dir" => {
+                let kind = if has("ad") || has("a:d") {
+                    Some(true)
+                } else if has("a-d") || has("a:-d") {
+                    Some(false)
+                } else {
+                    None
+                };
+                Ok(self.dir(&words, Listing { bare: has("b"), below: has("s"), kind }, streams))
+            }
             "xcopy" => Ok(self.xcopy(&words, &switches, streams)),
             "robocopy" => Ok(self.robocopy(&words, &switches, streams)),
-            "where" => Ok(self.where_(&words, streams)),
+            "where" => Ok(self.where_(&words, has("q"), streams)),
             "findstr" => self.findstr(&words, &switches, streams),
             _ => Err(self.error(format!("gonda doesn't know the command `{word}`"))),
         }
@@ -412,7 +425,7 @@ impl Machine<'_> {
         self.done(0)
     }
 
-    fn dir(&mut self, words: &[String], bare: bool, below: bool, streams: &Streams) -> Flow {
+    fn dir(&mut self, words: &[String], listing: Listing, streams: &Streams) -> Flow {
         let all = ["*".to_owned()];
         let mut lines = Vec::new();
         for word in if words.is_empty() { &all } else { words } {
@@ -423,12 +436,12 @@ impl Machine<'_> {
                 let (folder, name) = paths::split(&full);
                 (folder.trim_end_matches('\\').to_owned(), name.to_owned())
             };
-            self.dir_in(&folder, &pattern, below, 0, &mut lines);
+            self.dir_in(&folder, &pattern, listing, 0, &mut lines);
         }
         if lines.is_empty() {
             return self.fail(streams, "File Not Found", 1);
         }
-        let text: String = if bare {
+        let text: String = if listing.bare {
             lines.iter().map(|line| format!("{line}\r\n")).collect()
         } else {
             let head = format!(" Directory of {}\r\n\r\n", self.folder);
@@ -438,17 +451,18 @@ impl Machine<'_> {
         self.done(0)
     }
 
-    fn dir_in(&self, folder: &str, pattern: &str, below: bool, depth: usize, lines: &mut Vec<String>) {
+    fn dir_in(&self, folder: &str, pattern: &str, listing: Listing, depth: usize, lines: &mut Vec<String>) {
         if depth > DEEPEST {
             return;
         }
         let entries = self.host.list(folder);
-        for entry in entries.iter().filter(|entry| paths::fits(pattern, &entry.name)) {
-            lines.push(if below { paths::join(folder, &entry.name) } else { entry.name.clone() });
+        let wanted = |entry: &&Entry| listing.kind.is_none_or(|folder| folder == entry.folder);
+        for entry in entries.iter().filter(wanted).filter(|entry| paths::fits(pattern, &entry.name)) {
+            lines.push(if listing.below { paths::join(folder, &entry.name) } else { entry.name.clone() });
         }
-        if below {
+        if listing.below {
             for entry in entries.iter().filter(|entry| entry.folder) {
-                self.dir_in(&paths::join(folder, &entry.name), pattern, below, depth + 1, lines);
+                self.dir_in(&paths::join(folder, &entry.name), pattern, listing, depth + 1, lines);
             }
         }
     }
@@ -569,10 +583,11 @@ impl Machine<'_> {
         self.done(level)
     }
 
-    fn where_(&mut self, words: &[String], streams: &Streams) -> Flow {
+    fn where_(&mut self, words: &[String], quiet: bool, streams: &Streams) -> Flow {
         let mut level = 0;
         for word in words {
             match self.find_program(word) {
+                Some(_) if quiet => {}
                 Some(path) => self.put(&streams.output, format!("{path}\r\n").as_bytes()),
                 None => {
                     self.fail(streams, "INFO: Could not find files for the given pattern(s).", 1);
@@ -625,6 +640,45 @@ impl Machine<'_> {
         self.put(&streams.output, text.as_bytes());
         Ok(self.done(i32::from(lines.is_empty())))
     }
+}
+
+/// What `dir` lists.
+#[derive(Debug, Clone, Copy)]
+struct Listing {
+    bare: bool,
+    below: bool,
+    /// Folders alone, or files alone.
+    kind: Option<bool>,
+}
+
+/// Whether a switch, in lower case, changes nothing here or is heard. What is not listed would be passed over.
+fn knows(word: &str, switch: &str) -> bool {
+    let known: &[&str] = match word {
+        "rd" | "rmdir" => &["s", "q"],
+        "del" | "erase" => &["f", "q", "s", "a"],
+        "copy" => &["y", "-y", "a", "b", "v", "n", "z", "l", "d"],
+        "move" => &["y", "-y"],
+        "dir" => &["b", "s", "a", "ad", "a:d", "a-d", "a:-d", "on", "o:n", "n", "w", "-c", "o"],
+        "xcopy" => {
+            &["s", "e", "i", "y", "-y", "q", "h", "r", "k", "c", "f", "g", "o", "x", "v", "z", "n", "b", "d", "j", "w"]
+        }
+        "robocopy" => {
+            // How it reports, how often it tries, what beside the content it copies.
+            let prefixes = ["r:", "w:", "mt", "copy:", "dcopy:", "log"];
+            if prefixes.iter().any(|prefix| switch.starts_with(prefix)) {
+                return true;
+            }
+            &[
+                "s", "e", "mir", "mov", "move", "njh", "njs", "ndl", "nfl", "np", "nc", "ns", "copyall", "sec", "z",
+                "b", "zb", "v", "eta", "is", "it", "sl", "xj", "unicode", "nodcopy",
+            ]
+        }
+        "where" => &["q"],
+        // It looks at its own.
+        "findstr" => return true,
+        _ => &[],
+    };
+    known.contains(&switch)
 }
 
 /// A name by a pattern: `*` takes the rest of the part.

@@ -15,6 +15,7 @@ mod host;
 mod paths;
 mod run;
 mod syntax;
+pub mod translate;
 
 pub use host::{Call, Entry, Host, Stream, split_arguments};
 

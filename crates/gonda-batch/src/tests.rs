@@ -272,6 +272,16 @@ fn what_gonda_does_not_know_is_an_error_with_its_place() {
 }
 
 #[test]
+fn switches() {
+    check("del /p x\n", "C:\\w\\case.bat:2:1: gonda doesn't know `del /p`");
+    check("xcopy /t d e\n", "C:\\w\\case.bat:2:1: gonda doesn't know `xcopy /t`");
+    check("robocopy d e /xd x\n", "C:\\w\\case.bat:2:1: gonda doesn't know `robocopy /xd`");
+    check("dir /b /a-d\ndir /b /ad\n", "case.bat\nd\n0");
+    check("rd/s/q d\nif exist d echo there\n", "0");
+    check("where /q tool && echo here\n", "here\n0");
+}
+
+#[test]
 fn endless_scripts_end() {
     check(":a\ncall :a\n", "C:\\w\\case.bat:3:1: scripts call one another too deeply");
     check("call case.bat\n", "C:\\w\\case.bat:2:1: scripts call one another too deeply");
