@@ -1,0 +1,376 @@
+//! Commands by name: those of the language itself, then those that work on files, then batch files and programs.
+
+use crate::expand::{self, Names};
+use crate::run::{Done, Flow, Machine, Streams, items, label_name};
+use crate::syntax::{Node, Reader, is_delimiter};
+use crate::{arithmetic, paths};
+
+/// Commands of cmd.exe that gonda knows.
+const KNOWN: [&str; 35] = [
+    "call", "cd", "chdir", "cls", "color", "copy", "del", "dir", "echo", "endlocal", "erase", "exit", "goto", "md",
+    "mkdir", "move", "path", "pause", "popd", "prompt", "pushd", "rd", "rem", "ren", "rename", "rmdir", "set",
+    "setlocal", "shift", "title", "type", "ver", "verify", "vol", "assoc",
+];
+
+/// Commands of cmd.exe that gonda doesn't do.
+const UNKNOWN: [&str; 8] = ["break", "date", "ftype", "keys", "mklink", "start", "time", "dpath"];
+
+/// Programs of Windows that gonda does itself.
+const PROGRAMS: [&str; 5] = ["xcopy", "robocopy", "where", "findstr", "chcp"];
+
+impl Machine<'_> {
+    /// Runs one command, expanded.
+    pub(crate) fn command(&mut self, text: &str, streams: &Streams, called: bool) -> Done {
+        let text = text.trim_start_matches(|c| is_delimiter(c) || c == '@');
+        if text.is_empty() {
+            return Ok(Flow::Next(true));
+        }
+        let letters = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
+        let word = text[..letters].to_ascii_lowercase();
+        let rest = &text[letters..];
+        let after = rest.chars().next();
+        let ends =
+            after.is_none_or(|c| is_delimiter(c) || matches!(c, '.' | ':' | '/' | '\\' | '(' | '[' | ']' | '+' | '"'));
+        // `copy.exe` and `cd\x.bat` name programs only if there are such.
+        if ends && KNOWN.contains(&word.as_str()) {
+            return self.built_in(&word, rest, streams);
+        }
+        if ends && UNKNOWN.contains(&word.as_str()) && after.is_none_or(is_delimiter) {
+            return Err(self.error(format!("gonda doesn't know the command `{word}`")));
+        }
+        let (name, rest) = first_token(text);
+        let name = name.replace('"', "");
+        let bare = name.to_ascii_lowercase();
+        let bare = bare.strip_suffix(".exe").unwrap_or(&bare);
+        if PROGRAMS.contains(&bare) {
+            return self.own_program(bare, rest, streams);
+        }
+        self.outside(&name, rest, streams, called)
+    }
+
+    fn built_in(&mut self, word: &str, rest: &str, streams: &Streams) -> Done {
+        match word {
+            "echo" => self.echo(rest, streams),
+            "set" => self.set_command(rest, streams),
+            "setlocal" => Ok(self.setlocal_command(rest)),
+            "endlocal" => {
+                self.endlocal();
+                Ok(Flow::Next(true))
+            }
+            "goto" => {
+                let label = rest.trim_start_matches(is_delimiter).trim_start_matches(':');
+                let label = label_name(label);
+                if label.is_empty() {
+                    return Err(self.error("`goto` names no label"));
+                }
+                if label.eq_ignore_ascii_case("eof") { Ok(Flow::Leave) } else { Ok(Flow::Goto(label.to_owned())) }
+            }
+            "call" => self.call(rest, streams),
+            "exit" => {
+                let mut words = items(rest).into_iter();
+                let first = words.next();
+                let leave = first.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("/b"));
+                let number = if leave { words.next() } else { first };
+                if let Some(number) = number.as_deref().and_then(arithmetic::number) {
+                    self.level = number;
+                }
+                Ok(if leave { Flow::Leave } else { Flow::Exit })
+            }
+            "shift" => {
+                let from = items(rest).first().and_then(|word| word.strip_prefix('/')?.parse().ok()).unwrap_or(0);
+                if let Some(frame) = self.frames.last_mut().filter(|frame| from < frame.arguments.len()) {
+                    frame.arguments.remove(from);
+                }
+                Ok(Flow::Next(true))
+            }
+            "path" => {
+                let value = rest.trim_start_matches(is_delimiter);
+                if value.is_empty() {
+                    let path = self.variable("PATH").unwrap_or_default();
+                    self.put(&streams.output, format!("PATH={path}\r\n").as_bytes());
+                } else {
+                    self.set("PATH", if value == ";" { "" } else { value });
+                    self.clear_in_cmd();
+                }
+                Ok(Flow::Next(true))
+            }
+            "rem" | "title" | "prompt" | "color" | "cls" | "verify" | "vol" | "assoc" | "pause" => Ok(Flow::Next(true)),
+            "ver" => {
+                self.put(&streams.output, b"\r\nMicrosoft Windows [Version 10.0.19045]\r\n");
+                Ok(self.done(0))
+            }
+            _ => self.file_command(word, rest, streams),
+        }
+    }
+
+    /// Sets errorlevel.
+    pub(crate) fn done(&mut self, level: i32) -> Flow {
+        self.level = level;
+        Flow::Next(level == 0)
+    }
+
+    /// In a `.cmd` file, some commands clear errorlevel that leave it alone in a `.bat` file.
+    fn clear_in_cmd(&mut self) {
+        if self.frames.last().is_some_and(crate::run::Frame::is_cmd) {
+            self.level = 0;
+        }
+    }
+
+    fn echo(&mut self, rest: &str, streams: &Streams) -> Done {
+        let first = rest.chars().next();
+        let text = first.map_or("", |c| &rest[c.len_utf8()..]);
+        let blank = first.is_none_or(|c| c == ' ' || c == '\t' || c == ',' || c == ';' || c == '=');
+        if blank {
+            match text.trim().to_ascii_lowercase().as_str() {
+                "" => {
+                    let state: &[u8] = if self.echo { b"ECHO is on.\r\n" } else { b"ECHO is off.\r\n" };
+                    self.put(&streams.output, state);
+                    return Ok(Flow::Next(true));
+                }
+                "on" | "off" => {
+                    self.echo = text.trim().eq_ignore_ascii_case("on");
+                    return Ok(Flow::Next(true));
+                }
+                _ => {}
+            }
+        }
+        self.put(&streams.output, format!("{text}\r\n").as_bytes());
+        Ok(Flow::Next(true))
+    }
+
+    fn set_command(&mut self, rest: &str, streams: &Streams) -> Done {
+        let text = rest.trim_start_matches(is_delimiter);
+        let lower = text.get(..2).unwrap_or_default().to_ascii_lowercase();
+        if lower == "/a" {
+            return self.set_number(&text[2..], streams);
+        }
+        if lower == "/p" {
+            return self.set_prompt(text[2..].trim_start(), streams);
+        }
+        // With a quote in front, the last quote ends the value.
+        let text = match text.strip_prefix('"') {
+            Some(inner) => inner.rfind('"').map_or(inner, |end| &inner[..end]),
+            None => text,
+        };
+        let Some((name, value)) = text.get(1..).and_then(|tail| tail.find('=')).map(|at| text.split_at(at + 1)) else {
+            return Ok(self.list_variables(text.trim_end(), streams));
+        };
+        self.set(name, &value[1..]);
+        self.clear_in_cmd();
+        Ok(Flow::Next(true))
+    }
+
+    fn list_variables(&mut self, prefix: &str, streams: &Streams) -> Flow {
+        let prefix = prefix.to_uppercase();
+        let fitting = self.variables.iter().filter(|(upper, _)| upper.starts_with(&prefix));
+        let text: String = fitting.map(|(_, (name, value))| format!("{name}={value}\r\n")).collect();
+        if text.is_empty() {
+            self.put(&streams.error, format!("Environment variable {prefix} not defined\r\n").as_bytes());
+            return self.done(1);
+        }
+        self.put(&streams.output, text.as_bytes());
+        self.clear_in_cmd();
+        Flow::Next(true)
+    }
+
+    fn set_number(&mut self, text: &str, streams: &Streams) -> Done {
+        let mut changes = Vec::new();
+        let value = arithmetic::evaluate(text, &|name| self.variable(name), &mut |name, value| {
+            changes.push((name.to_owned(), value));
+        });
+        match value {
+            Ok(value) => {
+                for (name, value) in changes {
+                    self.set(&name, &value.to_string());
+                }
+                if self.frames.is_empty() {
+                    self.put(&streams.output, value.to_string().as_bytes());
+                }
+                self.clear_in_cmd();
+                Ok(Flow::Next(true))
+            }
+            Err(why) => {
+                self.put(&streams.error, format!("{why}.\r\n").as_bytes());
+                Ok(self.done(if why.starts_with("divide") { 1_073_750_993 } else { 1_073_750_988 }))
+            }
+        }
+    }
+
+    fn set_prompt(&mut self, text: &str, streams: &Streams) -> Done {
+        let text = match text.strip_prefix('"') {
+            Some(inner) if text.ends_with('"') && !inner.starts_with('=') && !text[1..].starts_with("\"") => {
+                inner.rfind('"').map_or(inner, |end| &inner[..end])
+            }
+            _ => text,
+        };
+        let Some((name, prompt)) = text.split_once('=') else {
+            return Err(self.error("`set /p` without `=`"));
+        };
+        let prompt = prompt.trim_start_matches(is_delimiter);
+        let prompt = match prompt.strip_prefix('"') {
+            Some(inner) => inner.rfind('"').map_or(inner, |end| &inner[..end]).to_owned(),
+            None => prompt.to_owned(),
+        };
+        let name = name.to_owned();
+        self.put(&streams.output, prompt.as_bytes());
+        let line = streams.input.as_ref().map(|input| {
+            let mut input = input.borrow_mut();
+            let end = input.iter().position(|byte| *byte == b'\n').map_or(input.len(), |at| at + 1);
+            let line: Vec<u8> = input.drain(..end).collect();
+            String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
+        });
+        match line.filter(|line| !line.is_empty()) {
+            Some(line) => {
+                if !name.is_empty() {
+                    self.set(&name, &line);
+                }
+                Ok(Flow::Next(true))
+            }
+            None => Ok(self.done(1)),
+        }
+    }
+
+    fn setlocal_command(&mut self, rest: &str) -> Flow {
+        self.setlocal();
+        let mut level = 0;
+        for word in items(rest) {
+            match word.to_ascii_lowercase().as_str() {
+                "enabledelayedexpansion" => self.delayed = true,
+                "disabledelayedexpansion" => self.delayed = false,
+                "enableextensions" | "disableextensions" => {}
+                _ => level = 1,
+            }
+        }
+        self.done(level)
+    }
+
+    /// `call`: percent signs are read a second time, carets are doubled.
+    fn call(&mut self, rest: &str, streams: &Streams) -> Done {
+        if rest.is_empty() {
+            return Ok(self.done(1));
+        }
+        if rest.trim_matches(is_delimiter).is_empty() {
+            return Ok(self.done(0));
+        }
+        let doubled = rest.replace('^', "^^");
+        let text = expand::percent(&doubled, self, !self.frames.is_empty());
+        let node = Reader::new(&text, &mut || None).flat().map_err(|message| self.error(message))?;
+        match node {
+            Node::Simple { text, .. } => self.called(&text, streams),
+            Node::Redirected(redirections, node) => match *node {
+                Node::Simple { text, .. } => {
+                    let whole = Node::Redirected(
+                        redirections,
+                        Box::new(Node::Simple { text: format!("call {text}"), quiet: true }),
+                    );
+                    self.run(&whole, streams)
+                }
+                _ => Ok(Flow::Next(true)),
+            },
+            _ => Ok(Flow::Next(true)),
+        }
+    }
+
+    fn called(&mut self, text: &str, streams: &Streams) -> Done {
+        let text = text.trim_start_matches(is_delimiter);
+        if let Some(label) = text.strip_prefix(':') {
+            let name = label_name(label).to_owned();
+            if name.eq_ignore_ascii_case("eof") {
+                return Ok(Flow::Next(true));
+            }
+            let (typed, rest) = first_token(text);
+            return match self.label_frame(&name, typed, rest) {
+                Some(frame) => self.frame(frame, streams),
+                None => {
+                    self.put(
+                        &streams.error,
+                        format!("The system cannot find the batch label specified - {name}\r\n").as_bytes(),
+                    );
+                    Ok(self.done(1))
+                }
+            };
+        }
+        self.command(text, streams, true)
+    }
+
+    /// A batch file or a program.
+    fn outside(&mut self, name: &str, rest: &str, streams: &Streams, called: bool) -> Done {
+        let Some(path) = self.find_program(name) else {
+            let folder_is_missing = name.contains(['\\', '/']) && {
+                let full = paths::absolute(name, &self.folder);
+                let (folder, _) = paths::split(&full);
+                self.host.stat(folder.trim_end_matches('\\')).is_none()
+            };
+            let message = if folder_is_missing {
+                "The system cannot find the path specified.\r\n".to_owned()
+            } else {
+                format!(
+                    "'{name}' is not recognized as an internal or external command,\r\noperable program or batch file.\r\n"
+                )
+            };
+            self.put(&streams.error, message.as_bytes());
+            return Ok(self.done(if folder_is_missing { 3 } else { 9009 }));
+        };
+        let lower = path.to_ascii_lowercase();
+        if lower.ends_with(".bat") || lower.ends_with(".cmd") {
+            let frame = self.script_frame(&path, name, rest)?;
+            if called || self.frames.is_empty() {
+                return self.frame(frame, streams);
+            }
+            return Ok(Flow::Chain(Box::new(frame)));
+        }
+        self.program(&path, rest, streams)
+    }
+
+    /// The file that a name means: with the extensions of PATHEXT, in the current folder and those of PATH.
+    pub(crate) fn find_program(&self, name: &str) -> Option<String> {
+        let name = name.replace('/', "\\");
+        let extensions = self.variable("PATHEXT").unwrap_or_else(|| ".COM;.EXE;.BAT;.CMD".into());
+        let direct = name.contains(['\\', ':']);
+        let folders: Vec<String> = if direct {
+            vec![String::new()]
+        } else {
+            let path = self.variable("PATH").unwrap_or_default();
+            std::iter::once(self.folder.clone())
+                .chain(
+                    path.split(';')
+                        .map(|folder| folder.trim().trim_matches('"').to_owned())
+                        .filter(|folder| !folder.is_empty()),
+                )
+                .collect()
+        };
+        let has_extension = paths::split(&name).1.contains('.');
+        folders.iter().find_map(|folder| {
+            let base = if direct { name.clone() } else { paths::join(folder, &name) };
+            let base = paths::absolute(&base, &self.folder);
+            let own = has_extension.then(|| base.clone());
+            let more = extensions.split(';').filter(|end| !end.is_empty()).map(|end| format!("{base}{end}"));
+            // On a unix machine programs have no extension.
+            let plain = (!has_extension).then(|| base.clone());
+            own.into_iter()
+                .chain(more)
+                .chain(plain)
+                .find(|path| self.host.stat(path).is_some_and(|entry| !entry.folder))
+        })
+    }
+
+    fn own_program(&mut self, name: &str, rest: &str, streams: &Streams) -> Done {
+        match name {
+            "chcp" => Ok(self.done(0)),
+            _ => self.file_command(name, rest, streams),
+        }
+    }
+}
+
+/// The first token with its quotes, and what follows it. A program's name ends at `=`, `,` and `;` too.
+pub(crate) fn first_token(text: &str) -> (&str, &str) {
+    let mut quoted = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            c if !quoted && is_delimiter(c) => return text.split_at(at),
+            _ => {}
+        }
+    }
+    (text, "")
+}

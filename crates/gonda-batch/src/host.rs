@@ -1,0 +1,146 @@
+//! What a script may ask of the machine, behind a trait. All paths are absolute Windows paths (`C:\a\b`); mapping them to
+//! files, whatever their case, is the host's business.
+
+use std::io;
+
+/// A file or folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name as the folder has it.
+    pub name: String,
+    /// Whether it is a folder.
+    pub folder: bool,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Where output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
+}
+
+/// A program to start.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    /// The program's path.
+    pub program: &'a str,
+    /// The rest of the command line as it stands; [`split_arguments`] takes it apart.
+    pub arguments: &'a str,
+    /// The current folder.
+    pub folder: &'a str,
+    /// All variables, sorted by name.
+    pub variables: &'a [(String, String)],
+    /// What it reads; `None` is the script's own standard input.
+    pub input: Option<Vec<u8>>,
+    /// Its standard output is the script's: the host passes it on itself, as it comes.
+    pub shows_output: bool,
+    /// Its standard error is the script's: the host passes it on itself, as it comes.
+    pub shows_error: bool,
+}
+
+/// Files, programs and streams.
+pub trait Host {
+    /// What lies at a path; `None` if there is nothing.
+    fn stat(&self, path: &str) -> Option<Entry>;
+
+    /// What lies in a folder, sorted by name; nothing if there is no such folder.
+    fn list(&self, folder: &str) -> Vec<Entry>;
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// As the machine has them.
+    fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+
+    /// Writes a file whole, or at its end; its folder must exist.
+    ///
+    /// # Errors
+    /// As the machine has them.
+    fn write(&mut self, path: &str, bytes: &[u8], append: bool) -> io::Result<()>;
+
+    /// Makes one folder; the one above must exist.
+    ///
+    /// # Errors
+    /// As the machine has them.
+    fn make_folder(&mut self, path: &str) -> io::Result<()>;
+
+    /// Removes a file, or a folder that is empty.
+    ///
+    /// # Errors
+    /// As the machine has them.
+    fn remove(&mut self, path: &str) -> io::Result<()>;
+
+    /// Moves a file or folder.
+    ///
+    /// # Errors
+    /// As the machine has them.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Copies a file with its mode.
+    ///
+    /// # Errors
+    /// As the machine has them.
+    fn copy(&mut self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Runs a program to its end; output that it doesn't pass on itself is handed over. The exit code.
+    ///
+    /// # Errors
+    /// Where it can't be started.
+    fn run(&mut self, call: &Call<'_>, output: &mut dyn FnMut(Stream, &[u8])) -> io::Result<i32>;
+
+    /// Takes what the script prints.
+    fn print(&mut self, stream: Stream, bytes: &[u8]);
+
+    /// Whether the script is to end now; asked before each command.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    /// The script's standard input, all of it.
+    fn input(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+/// Arguments as the C runtime of Windows takes a command line apart (*Microsoft Learn: Parsing C command-line
+/// arguments*), without the program's name.
+#[must_use]
+pub fn split_arguments(line: &str) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let mut chars = line.chars().peekable();
+    loop {
+        while chars.next_if(|c| matches!(c, ' ' | '\t')).is_some() {}
+        if chars.peek().is_none() {
+            return arguments;
+        }
+        let mut argument = String::new();
+        let mut quoted = false;
+        while let Some(c) = chars.next_if(|c| quoted || !matches!(c, ' ' | '\t')) {
+            match c {
+                '\\' => {
+                    let mut slashes = 1;
+                    while chars.next_if_eq(&'\\').is_some() {
+                        slashes += 1;
+                    }
+                    if chars.peek() == Some(&'"') {
+                        argument.extend(std::iter::repeat_n('\\', slashes / 2));
+                        if slashes % 2 == 1 {
+                            chars.next();
+                            argument.push('"');
+                        }
+                    } else {
+                        argument.extend(std::iter::repeat_n('\\', slashes));
+                    }
+                }
+                '"' if quoted && chars.next_if_eq(&'"').is_some() => argument.push('"'),
+                '"' => quoted = !quoted,
+                c => argument.push(c),
+            }
+        }
+        arguments.push(argument);
+    }
+}

@@ -1,0 +1,850 @@
+//! The interpreter: reads a script line by line and does what it says.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::expand::{self, Names};
+use crate::host::{Call, Host, Stream};
+use crate::syntax::{Condition, Direction, ForKind, Node, Reader, Redirection, is_delimiter};
+use crate::{Error, arithmetic, paths};
+
+/// Scripts and labels that call one another, and commands within commands over all of them, go at most this deep: the
+/// thread's stack must do.
+const DEEPEST: usize = 32;
+const DEEPEST_COMMAND: usize = 120;
+/// Folders within folders.
+const DEEPEST_FOLDER: usize = 200;
+
+/// What is to happen after a command.
+#[derive(Debug)]
+pub(crate) enum Flow {
+    /// Go on; whether it succeeded, for `&&` and `||`.
+    Next(bool),
+    Goto(String),
+    /// The file or called label ends.
+    Leave,
+    /// All ends.
+    Exit,
+    /// Another script takes the place of this one.
+    Chain(Box<Frame>),
+}
+
+pub(crate) type Done = Result<Flow, Error>;
+
+/// A script, or a label of one, that runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    pub(crate) path: String,
+    lines: Rc<Vec<String>>,
+    at: usize,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) rest: String,
+    pub(crate) saved: Vec<Saved>,
+}
+
+impl Frame {
+    pub(crate) fn is_cmd(&self) -> bool {
+        self.path.to_ascii_lowercase().ends_with(".cmd")
+    }
+}
+
+/// What `setlocal` keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    variables: BTreeMap<String, (String, String)>,
+    folder: String,
+    delayed: bool,
+}
+
+/// Where bytes go.
+#[derive(Clone)]
+pub(crate) enum Sink {
+    Host(Stream),
+    Null,
+    File(String),
+    Buffer(Rc<RefCell<Vec<u8>>>),
+}
+
+/// Where bytes come from: what is left of them.
+pub(crate) type Source = Option<Rc<RefCell<Vec<u8>>>>;
+
+/// Standard streams of a command.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    pub(crate) input: Source,
+    pub(crate) output: Sink,
+    pub(crate) error: Sink,
+}
+
+pub(crate) struct Machine<'h> {
+    pub(crate) host: &'h mut dyn Host,
+    /// By upper-case name: the name as written, and the value.
+    pub(crate) variables: BTreeMap<String, (String, String)>,
+    pub(crate) folder: String,
+    pub(crate) level: i32,
+    pub(crate) delayed: bool,
+    pub(crate) echo: bool,
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) loops: Vec<(char, String)>,
+    pub(crate) pushed: Vec<String>,
+    /// How deep commands are within one another.
+    depth: usize,
+    /// The code that a failure has for `||` alone.
+    pub(crate) silent_failure: Option<i32>,
+}
+
+impl Names for Machine<'_> {
+    fn variable(&self, name: &str) -> Option<String> {
+        let upper = name.to_uppercase();
+        if let Some((_, value)) = self.variables.get(&upper) {
+            return Some(value.clone());
+        }
+        match upper.as_str() {
+            "CD" => Some(self.folder.clone()),
+            "ERRORLEVEL" => Some(self.level.to_string()),
+            "CMDEXTVERSION" => Some("2".into()),
+            // No clock and no chance: the same script gives the same result.
+            "DATE" => Some("01/01/1980".into()),
+            "TIME" => Some(" 0:00:00.00".into()),
+            "RANDOM" => Some("4".into()),
+            _ => None,
+        }
+    }
+
+    fn argument(&self, index: usize) -> String {
+        self.frames.last().and_then(|frame| frame.arguments.get(index)).cloned().unwrap_or_default()
+    }
+
+    fn arguments(&self) -> String {
+        self.frames.last().map(|frame| frame.rest.clone()).unwrap_or_default()
+    }
+
+    fn script(&self) -> String {
+        self.frames.last().map(|frame| frame.path.clone()).unwrap_or_default()
+    }
+
+    fn folder(&self) -> String {
+        self.folder.clone()
+    }
+
+    fn size(&self, path: &str) -> Option<u64> {
+        self.host.stat(path).map(|entry| entry.size)
+    }
+}
+
+impl<'h> Machine<'h> {
+    pub(crate) fn new(host: &'h mut dyn Host, folder: &str, variables: &[(String, String)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| (name.to_uppercase(), (name.clone(), value.clone())));
+        Self {
+            host,
+            variables: variables.collect(),
+            folder: folder.to_owned(),
+            level: 0,
+            delayed: false,
+            echo: true,
+            frames: Vec::new(),
+            loops: Vec::new(),
+            pushed: Vec::new(),
+            depth: 0,
+            silent_failure: None,
+        }
+    }
+
+    pub(crate) fn streams(&mut self) -> Streams {
+        let input = self.host.input();
+        Streams {
+            input: Some(Rc::new(RefCell::new(input))),
+            output: Sink::Host(Stream::Output),
+            error: Sink::Host(Stream::Error),
+        }
+    }
+
+    /// A frame for a script's file.
+    pub(crate) fn script_frame(&mut self, path: &str, typed: &str, rest: &str) -> Result<Frame, Error> {
+        let bytes = self.host.read(path).map_err(|error| self.error(format!("`{path}` can't be read: {error}")))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned()).collect();
+        let (arguments, rest) = arguments(typed, rest);
+        Ok(Frame { path: path.to_owned(), lines: Rc::new(lines), at: 0, arguments, rest, saved: Vec::new() })
+    }
+
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
+        let frame = self.frames.last();
+        let line = frame.map_or(0, |frame| frame.at.min(frame.lines.len()));
+        let text = frame.and_then(|frame| frame.lines.get(line.saturating_sub(1))).cloned().unwrap_or_default();
+        let file = frame.map(|frame| frame.path.clone()).unwrap_or_default();
+        let column = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
+        Error { file, line, column, text, message: message.into() }
+    }
+
+    /// Runs a frame to its end; what was `setlocal` in it ends with it. [`Flow::Next`] or [`Flow::Exit`].
+    pub(crate) fn frame(&mut self, frame: Frame, streams: &Streams) -> Done {
+        if self.frames.len() >= DEEPEST {
+            return Err(self.error("scripts call one another too deeply"));
+        }
+        let loops = std::mem::take(&mut self.loops);
+        let delayed = self.delayed;
+        self.frames.push(frame);
+        let flow = self.lines(streams);
+        while self.frames.last().is_some_and(|frame| !frame.saved.is_empty()) {
+            self.endlocal();
+        }
+        self.frames.pop();
+        self.loops = loops;
+        self.delayed = delayed;
+        match flow? {
+            Flow::Exit => Ok(Flow::Exit),
+            _ => Ok(Flow::Next(self.level == 0)),
+        }
+    }
+
+    fn lines(&mut self, streams: &Streams) -> Done {
+        loop {
+            let Some(line) = self.next_line() else { return Ok(Flow::Leave) };
+            let first = line.trim_start_matches(is_delimiter);
+            if first.starts_with(':') {
+                continue;
+            }
+            let node = {
+                let mut further = Vec::new();
+                let mut at = self.frames.last().map_or(0, |frame| frame.at);
+                let lines = self.frames.last().map(|frame| Rc::clone(&frame.lines)).unwrap_or_default();
+                let names: &dyn Names = &*self;
+                let mut more = || {
+                    let line = lines.get(at)?;
+                    at += 1;
+                    further.push(());
+                    Some(expand::percent(line, names, true))
+                };
+                let expanded = expand::percent(&line, names, true);
+                Reader::new(&expanded, &mut more).line().map(|node| (node, further.len()))
+            };
+            let (node, more) = node.map_err(|message| self.error(message))?;
+            if let Some(frame) = self.frames.last_mut() {
+                frame.at += more;
+            }
+            match self.run(&node, streams)? {
+                Flow::Next(_) => {}
+                Flow::Goto(label) => match self.find(&label) {
+                    Some(at) => {
+                        if let Some(frame) = self.frames.last_mut() {
+                            frame.at = at;
+                        }
+                    }
+                    None => {
+                        self.put(
+                            &streams.error,
+                            format!("The system cannot find the batch label specified - {label}\r\n").as_bytes(),
+                        );
+                        self.level = 1;
+                        return Ok(Flow::Leave);
+                    }
+                },
+                Flow::Chain(frame) => {
+                    if let Some(current) = self.frames.last_mut() {
+                        let saved = std::mem::take(&mut current.saved);
+                        *current = *frame;
+                        current.saved = saved;
+                    }
+                }
+                flow => return Ok(flow),
+            }
+        }
+    }
+
+    fn next_line(&mut self) -> Option<String> {
+        let frame = self.frames.last_mut()?;
+        let line = frame.lines.get(frame.at)?.clone();
+        frame.at += 1;
+        Some(line)
+    }
+
+    /// The line after a label: searched downwards, then from the top.
+    fn find(&self, label: &str) -> Option<usize> {
+        let frame = self.frames.last()?;
+        let is = |line: &String| {
+            let Some(text) = line.trim_start_matches(is_delimiter).strip_prefix(':') else { return false };
+            label_name(text).eq_ignore_ascii_case(label)
+        };
+        let below = (frame.at..frame.lines.len()).chain(0..frame.at.min(frame.lines.len()));
+        below.into_iter().find(|at| is(&frame.lines[*at])).map(|at| at + 1)
+    }
+
+    /// A frame for a label of the script that runs.
+    pub(crate) fn label_frame(&mut self, label: &str, typed: &str, rest: &str) -> Option<Frame> {
+        let at = self.find(label)?;
+        let current = self.frames.last()?;
+        let (arguments, rest) = arguments(typed, rest);
+        Some(Frame { at, arguments, rest, saved: Vec::new(), ..current.clone() })
+    }
+
+    pub(crate) fn run(&mut self, node: &Node, streams: &Streams) -> Done {
+        if !matches!(node, Node::Or(..)) {
+            self.silent_failure = None;
+        }
+        if self.host.is_cancelled() {
+            return Err(self.error("cancelled"));
+        }
+        if self.depth >= DEEPEST_COMMAND {
+            return Err(self.error("commands are nested too deeply"));
+        }
+        self.depth += 1;
+        let done = self.run_one(node, streams);
+        self.depth -= 1;
+        done
+    }
+
+    fn run_one(&mut self, node: &Node, streams: &Streams) -> Done {
+        match node {
+            Node::Nothing => Ok(Flow::Next(true)),
+            Node::Simple { text, quiet } => {
+                let text = self.text(text);
+                if self.echo && !quiet && !text.trim().is_empty() {
+                    let line = format!("\r\n{}>{}\r\n", self.folder, text.trim_start());
+                    self.put(&Sink::Host(Stream::Output), line.as_bytes());
+                }
+                self.command(&text, streams, false)
+            }
+            Node::And(left, right) => match self.run(left, streams)? {
+                Flow::Next(true) => self.run(right, streams),
+                flow => Ok(flow),
+            },
+            Node::Or(left, right) => match self.run(left, streams)? {
+                Flow::Next(false) => {
+                    if let Some(level) = self.silent_failure.take() {
+                        self.level = level;
+                    }
+                    self.run(right, streams)
+                }
+                flow => Ok(flow),
+            },
+            Node::Pipe(left, right) => self.pipe(left, right, streams),
+            Node::Block(nodes) | Node::Then(nodes) => {
+                let mut ok = true;
+                for node in nodes {
+                    match self.run(node, streams)? {
+                        Flow::Next(fine) => ok = fine,
+                        flow => return Ok(flow),
+                    }
+                }
+                Ok(Flow::Next(ok))
+            }
+            Node::Redirected(redirections, node) => match self.redirect(redirections, streams)? {
+                Some(streams) => self.run(node, &streams),
+                None => {
+                    self.silent_failure = Some(1);
+                    Ok(Flow::Next(false))
+                }
+            },
+            Node::If { not, fold, condition, then, otherwise } => {
+                if self.holds(condition, *fold)? != *not {
+                    self.run(then, streams)
+                } else if let Some(otherwise) = otherwise {
+                    self.run(otherwise, streams)
+                } else {
+                    Ok(Flow::Next(true))
+                }
+            }
+            Node::For { kind, variable, set, body } => self.for_(kind, *variable, set, body, streams),
+        }
+    }
+
+    /// Loop variables and `!` put in.
+    pub(crate) fn text(&self, text: &str) -> String {
+        let text = expand::loops(text, &self.loops, self);
+        if self.delayed { expand::delayed(&text, self) } else { text }
+    }
+
+    /// Runs a command in an interpreter of its own: a batch file that it names is called.
+    fn child(&mut self, node: &Node, streams: &Streams) -> Done {
+        match self.run(node, streams)? {
+            Flow::Chain(frame) => self.frame(*frame, streams),
+            flow => Ok(flow),
+        }
+    }
+
+    /// Both sides are interpreters of their own: what they set is lost.
+    fn pipe(&mut self, left: &Node, right: &Node, streams: &Streams) -> Done {
+        let buffer = Rc::new(RefCell::new(Vec::new()));
+        let variables = self.variables.clone();
+        let folder = self.folder.clone();
+        let level = self.level;
+        self.child(left, &Streams { output: Sink::Buffer(Rc::clone(&buffer)), ..streams.clone() })?;
+        self.variables.clone_from(&variables);
+        self.folder.clone_from(&folder);
+        self.level = level;
+        let flow = self.child(right, &Streams { input: Some(buffer), ..streams.clone() })?;
+        self.variables = variables;
+        self.folder = folder;
+        let ok = match flow {
+            Flow::Next(ok) => ok,
+            _ => self.level == 0,
+        };
+        if ok {
+            self.level = 0;
+        }
+        Ok(Flow::Next(ok))
+    }
+
+    fn redirect(&mut self, redirections: &[Redirection], streams: &Streams) -> Result<Option<Streams>, Error> {
+        let mut streams = streams.clone();
+        for redirection in redirections {
+            let sink = match &redirection.to {
+                Direction::Same(handle) => match handle {
+                    1 => streams.output.clone(),
+                    2 => streams.error.clone(),
+                    _ => Sink::Null,
+                },
+                Direction::From(target) => {
+                    let target = self.text(target);
+                    if is_nul(&target) {
+                        streams.input = Some(Rc::default());
+                        continue;
+                    }
+                    match self.host.read(&paths::absolute(&target, &self.folder)) {
+                        Ok(bytes) => streams.input = Some(Rc::new(RefCell::new(bytes))),
+                        Err(_) => {
+                            self.put(&streams.error, b"The system cannot find the file specified.\r\n");
+                            return Ok(None);
+                        }
+                    }
+                    continue;
+                }
+                Direction::To(target) | Direction::After(target) => {
+                    let target = self.text(target);
+                    if is_nul(&target) {
+                        Sink::Null
+                    } else {
+                        let path = paths::absolute(&target, &self.folder);
+                        let append = matches!(redirection.to, Direction::After(_));
+                        if self.host.write(&path, &[], append).is_err() {
+                            self.put(&streams.error, b"The system cannot find the path specified.\r\n");
+                            return Ok(None);
+                        }
+                        Sink::File(path)
+                    }
+                }
+            };
+            match redirection.handle {
+                1 => streams.output = sink,
+                2 => streams.error = sink,
+                // Handles beyond these exist in cmd, but nothing reads them.
+                _ => {}
+            }
+        }
+        Ok(Some(streams))
+    }
+
+    pub(crate) fn put(&mut self, sink: &Sink, bytes: &[u8]) {
+        match sink {
+            Sink::Host(stream) => self.host.print(*stream, bytes),
+            Sink::Null => {}
+            // The file could be opened: what fails now is the disk's, and shows in what comes after.
+            Sink::File(path) => drop(self.host.write(path, bytes, true)),
+            Sink::Buffer(buffer) => buffer.borrow_mut().extend_from_slice(bytes),
+        }
+    }
+
+    fn holds(&mut self, condition: &Condition, fold: bool) -> Result<bool, Error> {
+        Ok(match condition {
+            Condition::ErrorLevel(number) => {
+                let number = self.text(number);
+                self.level >= arithmetic::number(&number).unwrap_or(0)
+            }
+            Condition::Exist(path) => {
+                let path = self.text(path);
+                self.exists(&path)
+            }
+            Condition::Defined(name) => {
+                let name = self.text(name);
+                self.variable(&name).is_some()
+            }
+            Condition::ExtensionVersion(number) => arithmetic::number(&self.text(number)).unwrap_or(0) <= 2,
+            Condition::Compare { left, operator, right } => {
+                let (mut left, mut right) = (self.text(left), self.text(right));
+                if fold {
+                    (left, right) = (left.to_lowercase(), right.to_lowercase());
+                }
+                if operator == "==" {
+                    return Ok(left == right);
+                }
+                let order = match (arithmetic::number(&left), arithmetic::number(&right)) {
+                    (Some(left), Some(right)) => left.cmp(&right),
+                    _ => left.to_lowercase().cmp(&right.to_lowercase()).then_with(|| right.cmp(&left)),
+                };
+                match operator.as_str() {
+                    "equ" => order.is_eq(),
+                    "neq" => order.is_ne(),
+                    "lss" => order.is_lt(),
+                    "leq" => order.is_le(),
+                    "gtr" => order.is_gt(),
+                    _ => order.is_ge(),
+                }
+            }
+        })
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        let bare = path.replace('"', "").replace('/', "\\");
+        if is_nul(&bare) {
+            return true;
+        }
+        let full = paths::absolute(&bare, &self.folder);
+        if paths::has_wildcard(&bare) {
+            return !self.matches(&bare).is_empty();
+        }
+        let entry = self.host.stat(&full);
+        if bare.ends_with('\\') { entry.is_some_and(|entry| entry.folder) } else { entry.is_some() }
+    }
+
+    /// What a pattern means: paths as written before the name, and whether each is a folder.
+    pub(crate) fn matches(&self, pattern: &str) -> Vec<(String, bool)> {
+        let pattern = pattern.replace('"', "").replace('/', "\\");
+        let (folder, name) = paths::split(&pattern);
+        let full = paths::absolute(if folder.is_empty() { "." } else { folder }, &self.folder);
+        let entries = self.host.list(&full);
+        let fitting = entries.into_iter().filter(|entry| paths::fits(name, &entry.name));
+        fitting.map(|entry| (format!("{folder}{}", entry.name), entry.folder)).collect()
+    }
+
+    fn for_(&mut self, kind: &ForKind, variable: char, set: &str, body: &Node, streams: &Streams) -> Done {
+        let set = self.text(set);
+        let rounds: Vec<Vec<(char, String)>> = match kind {
+            ForKind::Numbers => return self.numbers(variable, &set, body, streams),
+            ForKind::Items | ForKind::Folders => {
+                let folders = *kind == ForKind::Folders;
+                items(&set)
+                    .into_iter()
+                    .flat_map(|item| {
+                        if !paths::has_wildcard(&item) {
+                            return vec![item];
+                        }
+                        let fitting = self.matches(&item).into_iter().filter(|(_, folder)| *folder == folders);
+                        fitting.map(|(path, _)| path).collect()
+                    })
+                    .map(|item| vec![(variable, item)])
+                    .collect()
+            }
+            ForKind::Tree(folder) => {
+                let folder = folder.as_deref().map(|folder| self.text(folder)).unwrap_or_else(|| ".".into());
+                let top = paths::absolute(&folder, &self.folder);
+                let mut found = Vec::new();
+                self.tree(&top, &items(&set), &mut found, 0);
+                found.into_iter().map(|path| vec![(variable, path)]).collect()
+            }
+            ForKind::Parse(options) => {
+                let options = expand::unquote(&self.text(options));
+                self.parse_rounds(variable, &set, &options, streams)?
+            }
+        };
+        let mut ok = true;
+        for round in rounds {
+            let depth = self.loops.len();
+            self.loops.extend(round);
+            let flow = self.run(body, streams);
+            self.loops.truncate(depth);
+            match flow? {
+                Flow::Next(fine) => ok = fine,
+                flow => return Ok(flow),
+            }
+        }
+        Ok(Flow::Next(ok))
+    }
+
+    fn numbers(&mut self, variable: char, set: &str, body: &Node, streams: &Streams) -> Done {
+        let numbers: Vec<i64> =
+            items(set).iter().map(|item| i64::from(arithmetic::number(item).unwrap_or(0))).collect();
+        let [mut at, step, end] = [0, 1, 2].map(|index: usize| numbers.get(index).copied().unwrap_or(0));
+        let mut ok = true;
+        while (step >= 0 && at <= end) || (step < 0 && at >= end) {
+            self.loops.push((variable, at.to_string()));
+            let flow = self.run(body, streams);
+            self.loops.pop();
+            match flow? {
+                Flow::Next(fine) => ok = fine,
+                flow => return Ok(flow),
+            }
+            at += step;
+        }
+        Ok(Flow::Next(ok))
+    }
+
+    fn tree(&self, folder: &str, patterns: &[String], found: &mut Vec<String>, depth: usize) {
+        if depth > DEEPEST_FOLDER {
+            return;
+        }
+        let entries = self.host.list(folder);
+        for pattern in patterns {
+            if paths::has_wildcard(pattern) {
+                let fitting = entries.iter().filter(|entry| !entry.folder && paths::fits(pattern, &entry.name));
+                found.extend(fitting.map(|entry| paths::join(folder, &entry.name)));
+            } else {
+                found.push(paths::join(folder, pattern));
+            }
+        }
+        for entry in entries.iter().filter(|entry| entry.folder) {
+            self.tree(&paths::join(folder, &entry.name), patterns, found, depth + 1);
+        }
+    }
+
+    fn parse_rounds(
+        &mut self,
+        variable: char,
+        set: &str,
+        options: &str,
+        streams: &Streams,
+    ) -> Result<Vec<Vec<(char, String)>>, Error> {
+        let options = Options::read(options).map_err(|why| self.error(why))?;
+        let set = set.trim();
+        let between = |open: char| set.strip_prefix(open).and_then(|rest| rest.strip_suffix(open));
+        let text = if let Some(command) = between(if options.back { '`' } else { '\'' }) {
+            self.captured(command, streams)?
+        } else if let Some(text) = between(if options.back { '\'' } else { '"' }) {
+            text.to_owned()
+        } else {
+            let mut text = String::new();
+            for item in items(set) {
+                let path = paths::absolute(&item, &self.folder);
+                match self.host.read(&path) {
+                    Ok(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
+                    Err(_) => {
+                        let message = format!("The system cannot find the file {item}.\r\n");
+                        self.put(&streams.error, message.as_bytes());
+                        self.level = 1;
+                    }
+                }
+            }
+            text
+        };
+        let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        Ok(lines.skip(options.skip).filter_map(|line| options.take(line, variable)).collect())
+    }
+
+    /// What a command of `for /f` prints; it runs in an interpreter of its own.
+    fn captured(&mut self, command: &str, streams: &Streams) -> Result<String, Error> {
+        let expanded = expand::percent(command, self, false);
+        let node = Reader::new(&expanded, &mut || None).line().map_err(|message| self.error(message))?;
+        let buffer = Rc::new(RefCell::new(Vec::new()));
+        let (variables, folder) = (self.variables.clone(), self.folder.clone());
+        let (loops, echo) = (std::mem::take(&mut self.loops), std::mem::replace(&mut self.echo, false));
+        let done = self.child(&node, &Streams { output: Sink::Buffer(Rc::clone(&buffer)), ..streams.clone() });
+        (self.variables, self.folder, self.loops, self.echo) = (variables, folder, loops, echo);
+        done?;
+        let bytes = buffer.borrow();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Runs a program of the machine.
+    pub(crate) fn program(&mut self, path: &str, rest: &str, streams: &Streams) -> Done {
+        let variables: Vec<(String, String)> = self.variables.values().cloned().collect();
+        let input = streams.input.as_ref().map(|input| std::mem::take(&mut *input.borrow_mut()));
+        let folder = self.folder.clone();
+        let call = Call {
+            program: path,
+            arguments: rest,
+            folder: &folder,
+            variables: &variables,
+            input,
+            shows_output: matches!(streams.output, Sink::Host(Stream::Output)),
+            shows_error: matches!(streams.error, Sink::Host(Stream::Error)),
+        };
+        // The host is lent to the program: what goes elsewhere is kept until it ends.
+        let mut kept: Vec<(Stream, Vec<u8>)> = Vec::new();
+        let code = self.host.run(&call, &mut |stream, bytes| match kept.last_mut() {
+            Some((last, text)) if *last == stream => text.extend_from_slice(bytes),
+            _ => kept.push((stream, bytes.to_vec())),
+        });
+        for (stream, bytes) in kept {
+            let sink = if stream == Stream::Output { &streams.output } else { &streams.error };
+            self.put(&sink.clone(), &bytes);
+        }
+        match code {
+            Ok(code) => {
+                self.level = code;
+                Ok(Flow::Next(code == 0))
+            }
+            Err(error) => {
+                self.put(&streams.error, format!("{path}: {error}\r\n").as_bytes());
+                self.level = 9009;
+                Ok(Flow::Next(false))
+            }
+        }
+    }
+
+    pub(crate) fn setlocal(&mut self) {
+        let saved = Saved { variables: self.variables.clone(), folder: self.folder.clone(), delayed: self.delayed };
+        if let Some(frame) = self.frames.last_mut() {
+            frame.saved.push(saved);
+        }
+    }
+
+    pub(crate) fn endlocal(&mut self) {
+        if let Some(saved) = self.frames.last_mut().and_then(|frame| frame.saved.pop()) {
+            self.variables = saved.variables;
+            self.folder = saved.folder;
+            self.delayed = saved.delayed;
+        }
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        let upper = name.to_uppercase();
+        if value.is_empty() {
+            self.variables.remove(&upper);
+        } else {
+            let name = self.variables.get(&upper).map_or_else(|| name.to_owned(), |(known, _)| known.clone());
+            self.variables.insert(upper, (name, value.to_owned()));
+        }
+    }
+}
+
+pub(crate) fn is_nul(path: &str) -> bool {
+    let path = path.trim_matches('"');
+    path.eq_ignore_ascii_case("nul") || path.eq_ignore_ascii_case("nul:") || path.to_lowercase().ends_with("\\nul")
+}
+
+pub(crate) fn label_name(text: &str) -> &str {
+    let text = text.trim_start_matches(is_delimiter);
+    let end = text.find(|c: char| is_delimiter(c) || matches!(c, ':' | '+' | '&' | '<' | '>' | '|' | ')' | '('));
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// `%0`, `%1`, …, and `%*`.
+fn arguments(typed: &str, rest: &str) -> (Vec<String>, String) {
+    let mut all = vec![typed.to_owned()];
+    all.extend(items(rest));
+    (all, rest.trim_start_matches(is_delimiter).trim_end().to_owned())
+}
+
+/// Items between blanks, `,`, `;`, `=`; quotes keep together.
+pub(crate) fn items(text: &str) -> Vec<String> {
+    let mut items = Vec::new();
+    let mut item = String::new();
+    let mut quoted = false;
+    for c in text.chars() {
+        if c == '"' {
+            quoted = !quoted;
+        }
+        if !quoted && is_delimiter(c) {
+            if !item.is_empty() {
+                items.push(std::mem::take(&mut item));
+            }
+        } else {
+            item.push(c);
+        }
+    }
+    if !item.is_empty() {
+        items.push(item);
+    }
+    items
+}
+
+/// The options of `for /f`.
+struct Options {
+    eol: Option<char>,
+    skip: usize,
+    delimiters: Vec<char>,
+    tokens: Vec<usize>,
+    rest: bool,
+    back: bool,
+}
+
+impl Options {
+    fn read(text: &str) -> Result<Self, String> {
+        let mut options =
+            Self { eol: Some(';'), skip: 0, delimiters: vec![' ', '\t'], tokens: vec![1], rest: false, back: false };
+        let mut left = text.trim_start();
+        while !left.is_empty() {
+            let lower = left.to_ascii_lowercase();
+            if lower.starts_with("usebackq") {
+                options.back = true;
+                left = &left["usebackq".len()..];
+            } else if lower.starts_with("eol=") {
+                options.eol = left.chars().nth(4);
+                left = left.get(4 + options.eol.map_or(0, char::len_utf8)..).unwrap_or_default();
+            } else if lower.starts_with("delims=") {
+                // To the next option: blanks count only at the very end.
+                let value = &left["delims=".len()..];
+                let last = !value.trim_end().contains(' ');
+                let end = if last { value.len() } else { value.find(' ').unwrap_or(value.len()) };
+                options.delimiters = value[..end].chars().collect();
+                left = &value[end..];
+            } else if let Some(key) = ["skip=", "tokens="].into_iter().find(|key| lower.starts_with(key)) {
+                let value = &left[key.len()..];
+                let end = value.find([' ', '\t']).unwrap_or(value.len());
+                if key == "skip=" {
+                    options.skip =
+                        value[..end].parse().map_err(|_| format!("`{value}` was unexpected at this time"))?;
+                } else {
+                    options.read_tokens(&value[..end])?;
+                }
+                left = &value[end..];
+            } else {
+                return Err(format!("`{left}` was unexpected at this time"));
+            }
+            left = left.trim_start();
+        }
+        Ok(options)
+    }
+
+    fn read_tokens(&mut self, text: &str) -> Result<(), String> {
+        let wrong = || format!("`tokens={text}` was unexpected at this time");
+        let numbers = match text.strip_suffix('*') {
+            Some(numbers) => {
+                self.rest = true;
+                numbers
+            }
+            None => text,
+        };
+        self.tokens.clear();
+        for part in numbers.split(',').filter(|part| !part.is_empty()) {
+            let (from, to) = part.split_once('-').unwrap_or((part, part));
+            let (from, to): (usize, usize) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
+            if to > 31 {
+                return Err(wrong());
+            }
+            self.tokens.extend(from..=to);
+        }
+        self.tokens.sort_unstable();
+        Ok(())
+    }
+
+    /// The variables for a line; `None` for one that is passed over.
+    fn take(&self, line: &str, variable: char) -> Option<Vec<(char, String)>> {
+        if line.is_empty() || line.chars().next() == self.eol {
+            return None;
+        }
+        let is = |c: char| self.delimiters.contains(&c);
+        let last = self.tokens.last().copied().unwrap_or(0);
+        let mut words = Vec::new();
+        let mut rest = line.trim_start_matches(is);
+        while words.len() < last && !rest.is_empty() {
+            let end = rest.find(is).unwrap_or(rest.len());
+            words.push(&rest[..end]);
+            rest = rest[end..].trim_start_matches(is);
+        }
+        if words.is_empty() && (last > 0 || rest.is_empty()) {
+            return None;
+        }
+        let mut round = Vec::new();
+        let mut name = variable as u32;
+        let mut add = |text: &str| {
+            if let Some(name) = char::from_u32(name) {
+                round.push((name, text.to_owned()));
+            }
+            name += 1;
+        };
+        let mut any = false;
+        for token in &self.tokens {
+            let word = words.get(token.wrapping_sub(1)).copied().unwrap_or_default();
+            any |= !word.is_empty();
+            add(word);
+        }
+        if self.rest {
+            any |= !rest.is_empty();
+            add(rest);
+        }
+        any.then_some(round)
+    }
+}
