@@ -142,7 +142,7 @@ fn finalize(
             merge_top_level(&mut meta, &mut output);
         }
         let requirements = expand_requirements(output.get("requirements").filter(|value| is_true(value)));
-        meta.meta.insert("requirements".to_owned(), Json::Object(requirements));
+        meta.set_section("requirements", Json::Object(requirements));
     }
     let mut requirements = meta.section("requirements").cloned().unwrap_or_default();
     for environment in ["build", "host"] {
@@ -150,10 +150,10 @@ fn finalize(
     }
     if !fresh && parent.plain_name() == name {
         // The top level shares its requirements with the output of its name.
-        parent.meta.insert("requirements".to_owned(), Json::Object(requirements.clone()));
+        parent.set_section("requirements", Json::Object(requirements.clone()));
         parent.used = RefCell::default();
     }
-    meta.meta.insert("requirements".to_owned(), Json::Object(requirements));
+    meta.set_section("requirements", Json::Object(requirements));
     let host = meta.requirements(if meta.is_cross() { "host" } else { "build" });
     let host_names: Vec<String> =
         host.iter().map(|spec| spec.split(' ').next().unwrap_or_default().to_owned()).collect();
@@ -566,7 +566,7 @@ fn absolute_sources(session: &Session<'_>, meta: &mut Meta) {
             source.insert("git_url".to_owned(), Json::String(normal_path(&session.folder_text, &url)));
         }
     };
-    match meta.meta.get_mut("source") {
+    match Rc::make_mut(&mut meta.meta).get_mut("source") {
         Some(Json::Object(source)) => fix(source),
         Some(Json::Array(sources)) => sources.iter_mut().filter_map(Json::as_object_mut).for_each(fix),
         _ => {}
