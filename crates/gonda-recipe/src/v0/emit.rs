@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::yaml::{self, Flavor};
+use super::yaml;
 
 /// A mapping in block style.
 pub(crate) fn to_yaml(map: &Map<String, Value>) -> String {
@@ -113,7 +113,7 @@ fn is_plain(text: &str) -> bool {
     }
     // What any reader would take for a number, a date or a truth value keeps its quotes.
     let base60 = text.contains(':') && text.chars().all(|c| c.is_ascii_digit() || ":.+-_".contains(c));
-    !base60 && matches!(yaml::load(text, Flavor::Full), Ok(Value::String(read)) if read == text) && !looks_numeric(text)
+    !base60 && yaml::is_text(text) && !looks_numeric(text)
 }
 
 fn looks_numeric(text: &str) -> bool {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::error::Fail;
 use super::meta::{Meta, OutputEntry, expand_requirements, first_word, is_true, merge_top_level};
 use super::outputs::{Package, insert_variant_versions, output_meta};
-use super::session::Session;
+use super::session::{Session, Solving};
 use super::spec::complete;
 use super::variant::text_of;
 use super::version::apply_pin;
@@ -142,7 +142,7 @@ fn finalize(
             merge_top_level(&mut meta, &mut output);
         }
         let requirements = expand_requirements(output.get("requirements").filter(|value| is_true(value)));
-        meta.meta.insert("requirements".to_owned(), Json::Object(requirements));
+        meta.set_section("requirements", Json::Object(requirements));
     }
     let mut requirements = meta.section("requirements").cloned().unwrap_or_default();
     for environment in ["build", "host"] {
@@ -150,10 +150,10 @@ fn finalize(
     }
     if !fresh && parent.plain_name() == name {
         // The top level shares its requirements with the output of its name.
-        parent.meta.insert("requirements".to_owned(), Json::Object(requirements.clone()));
+        parent.set_section("requirements", Json::Object(requirements.clone()));
         parent.used = RefCell::default();
     }
-    meta.meta.insert("requirements".to_owned(), Json::Object(requirements));
+    meta.set_section("requirements", Json::Object(requirements));
     let host = meta.requirements(if meta.is_cross() { "host" } else { "build" });
     let host_names: Vec<String> =
         host.iter().map(|spec| spec.split(' ').next().unwrap_or_default().to_owned()).collect();
@@ -167,14 +167,17 @@ fn finalize(
     meta.resolved = resolved;
     if is_target && plan.wanted == Some(Env::Build) {
         let merged = !meta.is_cross();
-        *plan.specs.borrow_mut() = Some(solver_specs(&meta, "build", if merged { &extra } else { &[] }));
+        *plan.specs.borrow_mut() = Some(solver_specs(&meta, "build", if merged { &extra } else { &[] }, plan.pinned()));
     }
     add_upstream_pins(session, &mut meta, &excluded, &extra)?;
     if is_target && plan.wanted == Some(Env::Host) {
-        *plan.specs.borrow_mut() = Some(solver_specs(&meta, "host", if meta.is_cross() { &extra } else { &[] }));
+        *plan.specs.borrow_mut() = Some(solver_specs(&meta, "host", if meta.is_cross() { &extra } else { &[] }, plan.pinned()));
     }
     pin_run(session, &mut meta, if others.is_empty() { &excluded } else { &others }, &extra)?;
-    absolute_sources(session, &mut meta);
+    // conda-build writes absolute paths; a package that is really made must not depend on where its recipe stands.
+    if session.solving.get() == Solving::No {
+        absolute_sources(session, &mut meta);
+    }
     meta.section_mut("build");
     simplify_exact(session, &mut meta)?;
     meta.is_final = true;
@@ -298,9 +301,23 @@ pub(crate) fn environment(
     Ok(all)
 }
 
-/// What the solver is asked for.
-fn solver_specs(meta: &Meta, environment: &str, extra: &[String]) -> Vec<String> {
-    let (own, solved, _) = categorize(meta, environment, None);
+/// What the solver is asked for: the requirements as they stand, bare names with the variant's version, and a bare name
+/// of another output with what was made of it.
+fn solver_specs(meta: &Meta, environment: &str, extra: &[String], made: &[PinnedOutput]) -> Vec<String> {
+    let (_, solved, _) = categorize(meta, environment, None);
+    let outputs: BTreeSet<String> =
+        meta.list_section("outputs").iter().filter_map(|output| output.get("name").map(text_of)).collect();
+    let own = meta.requirements_with_output(environment).into_iter().filter_map(|spec| {
+        let name = first_word(&spec)?;
+        if !outputs.contains(&name) {
+            return None;
+        }
+        let mut of_name = made.iter().filter(|output| output.name == name);
+        match (of_name.next(), of_name.next()) {
+            (Some(only), None) if spec.trim() == name => Some(format!("{name} {} {}", only.version, only.build_string)),
+            _ => Some(spec),
+        }
+    });
     let mut specs: Vec<String> = Vec::new();
     for spec in solved.into_iter().chain(own).chain(extra.iter().cloned()) {
         let spec = complete(spec.trim());
@@ -566,7 +583,7 @@ fn absolute_sources(session: &Session<'_>, meta: &mut Meta) {
             source.insert("git_url".to_owned(), Json::String(normal_path(&session.folder_text, &url)));
         }
     };
-    match meta.meta.get_mut("source") {
+    match Rc::make_mut(&mut meta.meta).get_mut("source") {
         Some(Json::Object(source)) => fix(source),
         Some(Json::Array(sources)) => sources.iter_mut().filter_map(Json::as_object_mut).for_each(fix),
         _ => {}

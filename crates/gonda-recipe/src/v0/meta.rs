@@ -16,7 +16,7 @@ use super::extract;
 use super::hash;
 use super::jinja::Template;
 use super::selector::SelectableText;
-use super::session::{Namespace, Parsed, Session};
+use super::session::{Namespace, Parsed, Session, Uses};
 use super::spec::Spec;
 use super::used;
 use super::variant::{Variant, list_of_text, text_of};
@@ -67,7 +67,7 @@ pub(crate) struct Contents {
 /// A recipe or an output.
 #[derive(Clone)]
 pub(crate) struct Meta {
-    pub(crate) meta: Map<String, Json>,
+    pub(crate) meta: Rc<Map<String, Json>>,
     /// Whether it is read from the recipe file itself; an output is cut out of it.
     pub(crate) has_path: bool,
     pub(crate) config: Config,
@@ -96,7 +96,7 @@ const SECTIONS: [&str; 9] = ["package", "source", "build", "outputs", "requireme
 impl Meta {
     pub(crate) fn new(config: Config) -> Self {
         Self {
-            meta: Map::new(),
+            meta: Rc::default(),
             has_path: true,
             config,
             undefined: Vec::new(),
@@ -159,7 +159,7 @@ impl Meta {
     }
 
     pub(crate) fn section_mut(&mut self, name: &str) -> &mut Map<String, Json> {
-        let value = self.meta.entry(name.to_owned()).or_insert_with(|| Json::Object(Map::new()));
+        let value = Rc::make_mut(&mut self.meta).entry(name.to_owned()).or_insert_with(|| Json::Object(Map::new()));
         if !value.is_object() {
             *value = Json::Object(Map::new());
         }
@@ -167,6 +167,10 @@ impl Meta {
             Json::Object(map) => map,
             _ => unreachable!("it was made an object above"),
         }
+    }
+
+    pub(crate) fn set_section(&mut self, name: &str, value: Json) {
+        Rc::make_mut(&mut self.meta).insert(name.to_owned(), value);
     }
 
     /// A section that is a list of mappings, or one mapping.
@@ -379,9 +383,8 @@ impl Meta {
     }
 
     pub(crate) fn build_is_host(&self, session: &Session<'_>) -> bool {
-        match self.value("build", "merge_build_host") {
-            Some(Json::Bool(flag)) => return flag,
-            _ => {}
+        if let Some(Json::Bool(flag)) = self.value("build", "merge_build_host") {
+            return flag;
         }
         self.namespace(session).host_subdir == session.build_platform
             && !self.section("requirements").is_some_and(|section| section.contains_key("host"))
@@ -475,10 +478,10 @@ impl Meta {
 
     fn selected(&self, session: &Session<'_>, text: &str, selectors: bool) -> Result<Rc<str>, Fail> {
         if !selectors {
-            return Ok(Rc::from(text.trim_end()));
+            let whole = std::ptr::eq(text, &raw const *session.text);
+            return Ok(if whole { session.trimmed.clone() } else { Rc::from(text.trim_end()) });
         }
-        let selected = session.select(text, &self.namespace(session))?;
-        Ok(Rc::from(selected.text.trim_end()))
+        Ok(session.select(text, &self.namespace(session))?.trimmed())
     }
 
     fn outputs_text(&self, session: &Session<'_>, selectors: bool) -> Result<Rc<str>, Fail> {
@@ -614,18 +617,39 @@ impl Meta {
     }
 
     fn used_in_recipe(&self, session: &Session<'_>, global: bool) -> Result<BTreeSet<String>, Fail> {
+        let uses = self.uses(session, global)?;
+        if global {
+            return Ok(uses.all.clone());
+        }
+        let mut used: BTreeSet<String> = uses.all.difference(&uses.in_requirements).cloned().collect();
+        used.extend(self.without_run_only(&uses.in_requirements));
+        Ok(used)
+    }
+
+    /// What the text uses; it depends on which output this is and on the namespace alone.
+    fn uses(&self, session: &Session<'_>, global: bool) -> Result<Rc<Uses>, Fail> {
+        let namespace = self.namespace(session);
+        let outputs = self.list_section("outputs");
+        let position = outputs.iter().position(|output| output.get("name").map(text_of).unwrap_or_default() == self.plain_name());
+        let key = format!(
+            "{global} {} {} {:?} {position:?} {}",
+            self.is_output(),
+            self.plain_name(),
+            self.kind,
+            outputs.len()
+        );
+        if let Some(uses) = namespace.uses.borrow().get(&key) {
+            return Ok(uses.clone());
+        }
         let keys = self.config.variant.keys();
         let (_, text) = self.scanned_text(session, global, false)?;
-        let mut all: BTreeSet<String> = session.used(keys, &text, true).as_ref().clone();
+        let mut all = namespace.used_in(keys, &text, true).as_ref().clone();
         let (requirements, text) = self.scanned_text(session, global, true)?;
-        all.extend(session.used(keys, &text, false).iter().cloned());
-        if global {
-            return Ok(all);
-        }
-        let in_requirements = session.used(keys, &requirements, false);
-        let mut used: BTreeSet<String> = all.difference(&in_requirements).cloned().collect();
-        used.extend(self.without_run_only(&in_requirements));
-        Ok(used)
+        all.extend(namespace.used_in(keys, &text, false).iter().cloned());
+        let in_requirements = if global { BTreeSet::new() } else { used::in_text(keys, &requirements, false) };
+        let uses = Rc::new(Uses { all, in_requirements });
+        namespace.uses.borrow_mut().insert(key, uses.clone());
+        Ok(uses)
     }
 
     /// The text whose uses count, and the part of it that is requirements.
@@ -934,7 +958,7 @@ impl Meta {
         let meta = check(session, value, &map)?;
         let undefined = map.rendered.as_ref().map(|rendered| rendered.undefined.clone()).unwrap_or_default();
         let meta = append_files(session, &namespace, meta)?;
-        let parsed = Rc::new(Parsed { meta, undefined, map, dynamic });
+        let parsed = Rc::new(Parsed { meta: Rc::new(meta), undefined, map, dynamic });
         if !parsed.dynamic && contents.alternative_name.is_none() {
             namespace.parsed.borrow_mut()[slot] = Some(parsed.clone());
         }
@@ -1149,11 +1173,8 @@ pub(crate) fn output_dicts(
     let named = |name: &str| -> Map<String, Json> {
         [("name".to_owned(), Json::String(name.to_owned()))].into_iter().collect()
     };
-    if outputs.is_empty() {
-        outputs.push(named(&name));
-    } else if meta.uses_subpackage(session)?
-        && !outputs.iter().any(|output| output.get("name").map(text_of).unwrap_or_default() == name)
-    {
+    let has_own = outputs.iter().any(|output| output.get("name").map(text_of).unwrap_or_default() == name);
+    if outputs.is_empty() || (!has_own && meta.uses_subpackage(session)?) {
         outputs.push(named(&name));
     }
     let is_top = meta.recipe_text(session, false, true)?.contains("package:");
@@ -1183,7 +1204,7 @@ pub(crate) fn merge_top_level(meta: &mut Meta, output: &mut Map<String, Json>) {
             }
         }
         output.insert(section.to_owned(), Json::Object(merged.clone()));
-        meta.meta.insert(section.to_owned(), Json::Object(merged));
+        meta.set_section(section, Json::Object(merged));
     }
     meta.used = RefCell::default();
 }

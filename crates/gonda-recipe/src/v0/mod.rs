@@ -15,6 +15,8 @@ mod emit;
 mod error;
 mod extract;
 mod finalize;
+#[doc(hidden)]
+pub mod fuzz;
 mod hash;
 mod jinja;
 mod meta;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use super::error::{Fail, in_file};
 use super::finalize::{Plan, finalize_outputs};
 use super::meta::{CONDA, Meta, OutputEntry, Outputs, Parent, expand_requirements, first_word, is_true, output_dicts};
-use super::session::Session;
+use super::session::{Session, Solving};
 use super::spec::{Spec, complete};
 use super::variant::{self, Variant, loop_keys, newest_python, text_of};
 use crate::Finalize;
@@ -190,7 +190,7 @@ fn outputs_of_variant(
             output.insert("requirements".to_owned(), Json::Object(requirements.clone()));
             if output.get("name").map(text_of).as_deref() == Some(top_name.as_str()) {
                 // The top level and the output of its name share their requirements.
-                reference.meta.insert("requirements".to_owned(), Json::Object(requirements));
+                reference.set_section("requirements", Json::Object(requirements));
             }
         }
         let mut meta = output_meta(session, reference, &output, index)?;
@@ -248,13 +248,7 @@ pub(crate) fn insert_variant_versions(
 
 /// The variant's value for a name, whose `-` stands for `_` of the key.
 fn bare_value(variant: &Variant, name: &str) -> Option<String> {
-    let value = variant.get(name).or_else(|| {
-        let key = name.replace('-', "_");
-        variant.get(&key).or_else(|| {
-            // `a_b-c` matches the key `a_b_c` alone, as above; keys hold no dash.
-            None
-        })
-    })?;
+    let value = variant.get(name).or_else(|| variant.get(&name.replace('-', "_")))?;
     match value {
         Json::String(text) => Some(text.clone()),
         Json::Array(items) => items.first().map(text_of),
@@ -319,7 +313,7 @@ pub(crate) fn output_meta(
     }
     requirements
         .retain(|key, value| !matches!(key.as_str(), "build" | "host" | "run" | "run_constrained") || is_true(value));
-    meta.meta.insert("requirements".to_owned(), Json::Object(requirements));
+    meta.set_section("requirements", Json::Object(requirements));
     let version = match output.get("version").filter(|version| is_true(version)) {
         Some(version) => text_of(version),
         None => reference.version(session)?,
@@ -357,11 +351,11 @@ pub(crate) fn output_meta(
             };
             set(&mut build, "number", number);
         }
-        meta.meta.insert("build".to_owned(), Json::Object(build));
+        meta.set_section("build", Json::Object(build));
     }
     for section in ["test", "about"] {
         if let Some(value) = output.get(section) {
-            meta.meta.insert(section.to_owned(), value.clone());
+            meta.set_section(section, value.clone());
         }
     }
     meta.parent = Some(Parent { name: top_name, version: reference.version(session)? });
@@ -444,6 +438,10 @@ fn check_run_constrained(session: &Session<'_>, packages: &[Package]) -> Result<
 
 /// Exact pins between outputs must name what is really made (metadata.py `ensure_matching_hashes`).
 fn check_matching_hashes(session: &Session<'_>, packages: &[Package]) -> Result<(), Fail> {
+    // With one output's environments known and the others' not, build strings can't agree yet.
+    if session.solving.get() != Solving::No {
+        return Ok(());
+    }
     for (position, (_, meta)) in packages.iter().enumerate() {
         let meta = meta.borrow();
         let (name, build) = (meta.plain_name(), meta.build_id(session)?);

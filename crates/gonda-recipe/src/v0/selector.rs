@@ -5,8 +5,9 @@
 //! is a selector, with or without `#`; an unknown name is replaced by `False` *in the text*, so `vc<14` is true where
 //! there is no `vc`; comment lines become empty.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::python::{Args, BinaryOp, CompareOp, ErrorKind, PyError, PyResult, Value};
 use super::python::{binary, call_method, compare, get_attribute, negate, truth};
@@ -37,6 +38,14 @@ pub(crate) struct Selected {
     pub(crate) text: String,
     /// For each line that is left, its 0-based number in the original.
     pub(crate) origin: Vec<usize>,
+    trimmed: OnceCell<Rc<str>>,
+}
+
+impl Selected {
+    /// The text without blanks at its end.
+    pub(crate) fn trimmed(&self) -> Rc<str> {
+        self.trimmed.get_or_init(|| Rc::from(self.text.trim_end())).clone()
+    }
 }
 
 /// A selector that can't be evaluated.
@@ -59,18 +68,6 @@ pub(crate) enum Failure {
     Evaluation(PyError),
 }
 
-impl Failure {
-    /// The exception that conda-build reports.
-    #[cfg(test)]
-    pub(crate) fn exception(&self) -> &'static str {
-        match self {
-            Self::Syntax(_) => "CompilationException",
-            Self::NotAllowed(_) => "ValidationException",
-            Self::Evaluation(error) => error.kind.python_name(),
-        }
-    }
-}
-
 impl SelectableText {
     pub(crate) fn new(text: &str) -> Self {
         let lines: Vec<Line> = text::lines(text).map(split_line).collect();
@@ -80,7 +77,11 @@ impl SelectableText {
     /// The lines whose selectors are true.
     pub(crate) fn select<N: Names>(&self, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
         let mut selected =
-            Selected { text: String::with_capacity(self.length), origin: Vec::with_capacity(self.lines.len()) };
+            Selected {
+                text: String::with_capacity(self.length),
+                origin: Vec::with_capacity(self.lines.len()),
+                trimmed: OnceCell::new(),
+            };
         for (number, line) in self.lines.iter().enumerate() {
             if let Some(selector) = &line.selector {
                 let keep = evaluator.evaluate(selector).map_err(|failure| SelectorError {
@@ -616,7 +617,7 @@ fn number(text: &str) -> Option<(Token, &str)> {
         Token::Float(digits.parse().ok()?)
     } else {
         // No leading zeros, but for zero itself.
-        if digits.len() > 1 && digits.starts_with('0') && digits.trim_matches('0') != "" {
+        if digits.len() > 1 && digits.starts_with('0') && !digits.trim_matches('0').is_empty() {
             return None;
         }
         Token::Int(digits.parse().ok()?)

@@ -14,13 +14,28 @@ use super::jinja::{Function, Template};
 use super::python::{Args, Dict, Key, Object, PyError, PyResult, Value, from_json};
 use super::selector::{Evaluator, Names, SelectableText, Selected};
 use super::variant::{self, Variant};
-use super::{extract, used};
+use super::extract;
 use crate::{PinnedOutput, World};
 
 /// The recipe folder's text as templates and paths have it: `/` between the parts.
 pub(crate) fn path_text(path: &Path) -> String {
     let text = path.to_string_lossy().into_owned();
     if cfg!(windows) { text.replace('\\', "/") } else { text }
+}
+
+/// How a text is known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum TextKey {
+    /// A part of the recipe's text: where it begins, and its length.
+    Part(usize, usize),
+    /// Any other text.
+    Whole(Rc<str>),
+}
+
+/// The keys that a text uses, and those that its requirements use.
+pub(crate) struct Uses {
+    pub(crate) all: BTreeSet<String>,
+    pub(crate) in_requirements: BTreeSet<String>,
 }
 
 /// One rendering of a recipe.
@@ -32,14 +47,15 @@ pub(crate) struct Session<'a> {
     pub(crate) folder: PathBuf,
     pub(crate) folder_text: String,
     pub(crate) text: Rc<str>,
+    /// The text without blanks at its end.
+    pub(crate) trimmed: Rc<str>,
     /// The machine that builds, `linux-64`.
     pub(crate) build_platform: String,
-    fragments: RefCell<HashMap<Rc<str>, Rc<SelectableText>>>,
+    fragments: RefCell<HashMap<TextKey, Rc<SelectableText>>>,
     namespaces: RefCell<HashMap<(usize, bool), Rc<Namespace>>>,
     /// Variants whose address is a key of `namespaces`, kept so that no address is used twice.
     kept: RefCell<Vec<Arc<Variant>>>,
     templates: RefCell<HashMap<Rc<str>, Rc<Template>>>,
-    used: RefCell<HashMap<(usize, Rc<str>, bool), Rc<BTreeSet<String>>>>,
     files: RefCell<HashMap<PathBuf, Option<Rc<str>>>>,
     environ: OnceCell<Value>,
     /// Outputs that are finished, for exact pins.
@@ -68,12 +84,12 @@ impl<'a> Session<'a> {
             folder_text: path_text(&folder),
             folder,
             text: Rc::from(text),
+            trimmed: Rc::from(text.trim_end()),
             build_platform: build_platform.to_owned(),
             fragments: RefCell::default(),
             namespaces: RefCell::default(),
             kept: RefCell::default(),
             templates: RefCell::default(),
-            used: RefCell::default(),
             files: RefCell::default(),
             environ: OnceCell::new(),
             pinned: RefCell::default(),
@@ -93,23 +109,28 @@ impl<'a> Session<'a> {
         namespace
     }
 
-    /// A text cut into lines and selectors, once.
-    fn fragment(&self, text: &str) -> (Rc<str>, Rc<SelectableText>) {
-        if let Some((key, fragment)) = self.fragments.borrow().get_key_value(text) {
-            return (key.clone(), fragment.clone());
+    /// How a text is known: the recipe's own parts by their place in it.
+    fn key(&self, text: &str) -> TextKey {
+        let start = (text.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
+        if start <= self.text.len() && start + text.len() <= self.text.len() {
+            TextKey::Part(start, text.len())
+        } else {
+            TextKey::Whole(Rc::from(text))
         }
-        let key: Rc<str> = if *text == *self.text { self.text.clone() } else { Rc::from(text) };
-        let fragment = Rc::new(SelectableText::new(text));
-        self.fragments.borrow_mut().insert(key.clone(), fragment.clone());
-        (key, fragment)
     }
 
     /// The text's lines whose selectors are true.
     pub(crate) fn select(&self, text: &str, namespace: &Namespace) -> Result<Rc<Selected>, Fail> {
-        let (key, fragment) = self.fragment(text);
+        let key = self.key(text);
         if let Some(selected) = namespace.selected.borrow().get(&key) {
             return Ok(selected.clone());
         }
+        let known = self.fragments.borrow().get(&key).cloned();
+        let fragment = known.unwrap_or_else(|| {
+            let fragment = Rc::new(SelectableText::new(text));
+            self.fragments.borrow_mut().insert(key.clone(), fragment.clone());
+            fragment
+        });
         let selected = Rc::new(fragment.select(&namespace.evaluator).map_err(|error| {
             // A fragment of the recipe is found in it again.
             let offset = self.text.find(text).map_or(0, |at| self.text[..at].matches('\n').count());
@@ -127,18 +148,6 @@ impl<'a> Session<'a> {
         let template = Rc::new(Template::parse(text).map_err(|error| Fail::template(self, map, &error))?);
         self.templates.borrow_mut().insert(Rc::from(text), template.clone());
         Ok(template)
-    }
-
-    /// The keys that a text uses.
-    pub(crate) fn used(&self, keys: &Arc<Vec<String>>, text: &str, selectors_only: bool) -> Rc<BTreeSet<String>> {
-        let (text, _) = self.fragment(text);
-        let key = (Arc::as_ptr(keys) as usize, text.clone(), selectors_only);
-        if let Some(used) = self.used.borrow().get(&key) {
-            return used.clone();
-        }
-        let used = Rc::new(used::in_text(keys, &text, selectors_only));
-        self.used.borrow_mut().insert(key, used.clone());
-        used
     }
 
     /// A text file of the recipe folder or anywhere, read once; `None` if it can't be read.
@@ -171,14 +180,18 @@ pub(crate) struct Namespace {
     /// The platform that the package is for.
     pub(crate) host_subdir: String,
     pub(crate) evaluator: Evaluator<SelectorNames>,
-    selected: RefCell<HashMap<Rc<str>, Rc<Selected>>>,
+    selected: RefCell<HashMap<TextKey, Rc<Selected>>>,
+    /// The keys that a text uses, by its address; the text is kept, so that no other comes to stand there.
+    in_text: RefCell<HashMap<(usize, bool), (Rc<str>, Rc<BTreeSet<String>>)>>,
+    /// What is used, by what it is used in.
+    pub(crate) uses: RefCell<HashMap<String, Rc<Uses>>>,
     /// Results of rendering and parsing the whole recipe, lenient and strict, where they depend on nothing but this.
     pub(crate) parsed: RefCell<[Option<Rc<Parsed>>; 2]>,
 }
 
 /// A recipe, rendered and read under one variant.
 pub(crate) struct Parsed {
-    pub(crate) meta: Map<String, Json>,
+    pub(crate) meta: Rc<Map<String, Json>>,
     pub(crate) undefined: Vec<String>,
     pub(crate) map: Rc<SourceMap>,
     /// Whether the rendering asked for something that is not settled by the variant alone.
@@ -190,7 +203,22 @@ impl Namespace {
         let host_subdir = host_subdir(variant, noarch, &session.build_platform);
         let names =
             SelectorNames::new(host_subdir.clone(), session.build_platform.clone(), session.environ(), variant.clone());
-        Self { host_subdir, evaluator: Evaluator::new(names), selected: RefCell::default(), parsed: RefCell::default() }
+        Self { host_subdir, evaluator: Evaluator::new(names), selected: RefCell::default(), in_text: RefCell::default(), uses: RefCell::default(), parsed: RefCell::default() }
+    }
+}
+
+impl Namespace {
+    /// The keys that a text uses, in selectors alone or in everything but them.
+    pub(crate) fn used_in(&self, keys: &[String], text: &Rc<str>, selectors_only: bool) -> Rc<BTreeSet<String>> {
+        let key = (text.as_ptr() as usize, selectors_only);
+        if let Some((known, used)) = self.in_text.borrow().get(&key)
+            && Rc::ptr_eq(known, text)
+        {
+            return used.clone();
+        }
+        let used = Rc::new(super::used::in_text(keys, text, selectors_only));
+        self.in_text.borrow_mut().insert(key, (text.clone(), used.clone()));
+        used
     }
 }
 

@@ -76,8 +76,6 @@ impl Spec {
 
 /// CEP 26's rule for names; globs are not checked.
 fn check_name(name: &str) -> Result<(), String> {
-    static NAME: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"^(?:(?:__)?[a-z0-9][._-]?|_[.-]?)(?:[a-z0-9]+(?:\.|-|_|$))*$").ok());
     if name.contains('*') {
         return Ok(());
     }
@@ -87,10 +85,20 @@ fn check_name(name: &str) -> Result<(), String> {
     if !invalid.is_empty() {
         return Err(format!("a package name may not hold `{invalid}`"));
     }
-    match &*NAME {
-        Some(pattern) if !pattern.is_match(&lower) => Err("invalid package name".to_owned()),
-        _ => Ok(()),
+    // Runs of letters and digits with single separators between; one underscore, or two of a virtual package, may lead.
+    let body = match lower.strip_prefix("__") {
+        Some(body) if body.starts_with(|c: char| c.is_ascii_alphanumeric()) => body,
+        Some(_) => return Err("invalid package name".to_owned()),
+        None => lower.strip_prefix('_').unwrap_or(&lower),
+    };
+    let mut separators = 0;
+    for c in body.chars() {
+        separators = if c.is_ascii_alphanumeric() { 0 } else { separators + 1 };
+        if separators > 1 {
+            return Err("invalid package name".to_owned());
+        }
     }
+    Ok(())
 }
 
 /// `1.2 build`, `1.2=build`, `>=1 , <2 build`: the version without blanks, and the build.

@@ -7,12 +7,11 @@ pub(crate) fn lines_with_ends(text: &str) -> impl Iterator<Item = (&str, &str)> 
         if rest.is_empty() {
             return None;
         }
-        let Some((at, c)) = rest.char_indices().find(|(_, c)| is_line_end(*c)) else {
+        let Some((at, length)) = find_line_end(rest) else {
             let line = rest;
             rest = "";
             return Some((line, ""));
         };
-        let length = if rest[at..].starts_with("\r\n") { 2 } else { c.len_utf8() };
         let (line, end) = (&rest[..at], &rest[at..at + length]);
         rest = &rest[at + length..];
         Some((line, end))
@@ -24,8 +23,21 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     lines_with_ends(text).map(|(line, _)| line)
 }
 
-fn is_line_end(c: char) -> bool {
-    matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+/// Where the first line end begins and how many bytes it has.
+fn find_line_end(text: &str) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        let length = match byte {
+            b'\n' | 0x0b | 0x0c | 0x1c..=0x1e => 1,
+            b'\r' => 1 + usize::from(bytes.get(at + 1) == Some(&b'\n')),
+            // U+0085, U+2028 and U+2029.
+            0xc2 if bytes.get(at + 1) == Some(&0x85) => 2,
+            0xe2 if bytes[at..].starts_with(&[0xe2, 0x80, 0xa8]) || bytes[at..].starts_with(&[0xe2, 0x80, 0xa9]) => 3,
+            _ => continue,
+        };
+        return Some((at, length));
+    }
+    None
 }
 
 /// The bytes of a recipe file as text: UTF-8 with or without a mark, UTF-16 with one, else Windows' Western encoding,

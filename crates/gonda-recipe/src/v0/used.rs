@@ -6,32 +6,35 @@ use std::collections::BTreeSet;
 
 /// The keys used in a recipe's text, in selectors alone or in everything but them.
 pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTreeSet<String> {
-    let lines: Vec<&str> = super::text::lines(text).collect();
-    let dashless: Vec<String> = lines.iter().map(|line| line.replace('-', "_")).collect();
-    let whole = dashless.join("\n");
+    // A requirement may write `-` for the `_` of a key. The bytes stay where they are.
+    let dashless = text.replace('-', "_");
+    let line_at = |at: usize| {
+        let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+        &text[start..end]
+    };
+    let lines_with = |part: &str, fits: &dyn Fn(&str) -> bool| {
+        text.match_indices(part).any(|(at, _)| fits(line_at(at)))
+    };
     let mut used = BTreeSet::new();
     for key in keys {
         let function = function_of(key).filter(|_| !selectors_only);
-        let found = if let Some((language, kind)) = function {
-            text.contains(language)
-                && lines
-                    .iter()
-                    .filter(|line| line.contains(key.as_str()) || line.contains(language))
-                    .any(|line| calls(line, kind, language) || uses(line, key))
-        } else if key.starts_with("cdt_") {
-            lines.iter().any(|line| {
-                (line.contains("cdt(") && !selectors_only && calls_cdt(line))
-                    || (line.contains(key.as_str()) && used_on(line, key, selectors_only))
-                    // The pattern for `cdt(` is tried on selectors too.
-                    || (selectors_only && line.contains("cdt(") && calls_cdt(line))
+        let called = match function {
+            Some((language, kind)) => lines_with(kind, &|line| calls(line, kind, language)),
+            // The pattern for `cdt(` is tried on selectors too.
+            None => key.starts_with("cdt_") && lines_with("cdt(", &calls_cdt),
+        };
+        let found = called || {
+            let mut last = "";
+            dashless.match_indices(key.as_str()).any(|(at, _)| {
+                let line = line_at(at);
+                // One look at a line is enough.
+                if std::ptr::eq(line, last) {
+                    return false;
+                }
+                last = line;
+                used_on(line, key, selectors_only)
             })
-        } else {
-            whole.contains(key.as_str())
-                && lines
-                    .iter()
-                    .zip(&dashless)
-                    .filter(|(_, dashless)| dashless.contains(key.as_str()))
-                    .any(|(line, _)| used_on(line, key, selectors_only))
         };
         if found {
             used.insert(key.clone());

@@ -17,6 +17,9 @@ pub(crate) type Spec = IndexMap<String, Value>;
 /// How many variants a recipe may explode into.
 const MAX_VARIANTS: usize = 200_000;
 
+/// Keys that vary together, and the rows of their values.
+type Columns = (Vec<Arc<str>>, Vec<Vec<Value>>);
+
 /// One variant.
 #[derive(Debug, Clone)]
 pub(crate) struct Variant {
@@ -362,7 +365,7 @@ pub(crate) fn explode(spec: &Spec) -> Result<Vec<Arc<Variant>>, VariantError> {
 
     let mut shared = Spec::with_capacity(spec.len());
     // Keys that vary together, with their columns of values.
-    let mut loops: Vec<(Vec<Arc<str>>, Vec<Vec<Value>>)> = Vec::new();
+    let mut loops: Vec<Columns> = Vec::new();
     for (key, value) in spec {
         if zipped.contains(key.as_str()) {
             continue;
@@ -516,7 +519,7 @@ pub(crate) fn reduce(variants: &[Arc<Variant>], used: &BTreeSet<String>) -> Vec<
         first.get("zip_keys").map(|groups| ("zip_keys".to_owned(), groups.clone())).into_iter().collect();
     let groups = zip_groups(&spec_of_groups).unwrap_or_default();
     let extended = first.list("extend_keys");
-    let mut loops: Vec<(Vec<Arc<str>>, Vec<Vec<Value>>)> = Vec::new();
+    let mut loops: Vec<Columns> = Vec::new();
     let mut done: HashSet<Arc<str>> = HashSet::new();
     for (key, value) in &first.own {
         if done.contains(key) || value.is_object() || extended.iter().any(|extended| **extended == **key) {

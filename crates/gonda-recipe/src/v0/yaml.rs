@@ -248,6 +248,11 @@ fn count(node: &Node) -> usize {
     }
 }
 
+/// Whether a plain scalar reads as this very text.
+pub(crate) fn is_text(text: &str) -> bool {
+    matches!(resolve(text, Flavor::Full), Value::String(read) if read == text) && timestamp(text).is_none()
+}
+
 /// A plain scalar by PyYAML's YAML 1.1 resolvers.
 fn resolve(text: &str, flavor: Flavor) -> Value {
     match text {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::ast::{Body, CallArgs, Expr, Filter, MacroDef, Node, NodeKind, Target, Template};
 use super::filters::{apply_filter, apply_test};
-use super::{Cause, Context, ContextFunction, TemplateError};
+use super::{Cause, Mark, Context, ContextFunction, TemplateError};
 use crate::v0::python::{
     Args, Dict, ErrorKind, Key, MAX_LENGTH, Object, PyError, PyResult, Undefined, Value, binary, call_method, compare,
     convert, get_attribute, get_item, get_slice, iterate, negate, truth,
@@ -54,7 +54,7 @@ pub(super) struct Evaluator<'a> {
     recorder: Option<Rc<RefCell<Vec<String>>>>,
     scope: Rc<Scope>,
     out: String,
-    marks: Vec<(usize, usize, bool)>,
+    marks: Vec<Mark>,
     /// Line of the statement being rendered, for errors.
     line: usize,
     steps: usize,
@@ -83,7 +83,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    pub(super) fn run(&mut self, template: &Template) -> Result<(String, Vec<(usize, usize, bool)>), TemplateError> {
+    pub(super) fn run(&mut self, template: &Template) -> Result<(String, Vec<Mark>), TemplateError> {
         match self.nodes(&template.nodes) {
             Ok(()) => Ok((std::mem::take(&mut self.out), std::mem::take(&mut self.marks))),
             Err(error) => {

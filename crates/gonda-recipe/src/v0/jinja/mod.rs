@@ -78,15 +78,18 @@ impl TemplateError {
     }
 }
 
+/// Where a piece of rendered text comes from: its offset, the 0-based line of the template, and whether it is literal
+/// text of it.
+type Mark = (usize, usize, bool);
+
 /// A rendered template.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rendered {
     pub(crate) text: String,
     /// Undefined names that were used. Only when lenient; strict rendering fails at the first.
     pub(crate) undefined: Vec<String>,
-    /// Where pieces of the text come from: offset in the text, 0-based line of the template, and whether the piece is
-    /// literal text of it.
-    marks: Vec<(usize, usize, bool)>,
+    /// Where pieces of the text come from.
+    marks: Vec<Mark>,
 }
 
 impl Rendered {
