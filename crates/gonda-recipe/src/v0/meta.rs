@@ -83,6 +83,8 @@ pub(crate) struct Meta {
     pub(crate) index: Option<usize>,
     /// `build/script` of the top level that an output belongs to.
     pub(crate) top_script: Option<Vec<String>>,
+    /// For an output: what the top level needs to be built, build and host.
+    pub(crate) top_requirements: Option<[Vec<String>; 2]>,
     /// Solved environments, when finalising for good.
     pub(crate) resolved: Option<Rc<Resolved>>,
     pub(crate) used: RefCell<Option<BTreeSet<String>>>,
@@ -107,6 +109,7 @@ impl Meta {
             map: Rc::default(),
             index: None,
             top_script: None,
+            top_requirements: None,
             resolved: None,
             used: RefCell::default(),
         }
@@ -391,6 +394,12 @@ impl Meta {
             && !self
                 .requirements_text(session, false)
                 .is_ok_and(|text| text.contains("compiler(") && uses_compiler(&text))
+    }
+
+    /// Requirements as they are asked of the solver.
+    pub(crate) fn solver_specs(&self, session: &Session<'_>, environment: &str) -> Result<Vec<String>, Fail> {
+        let specs = self.specs(session, environment)?;
+        Ok(specs.iter().map(|spec| super::spec::complete(&spec.text())).collect())
     }
 
     /// Requirements, parsed (metadata.py `ms_depends`).
