@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use gonda_recipe::{
-    ConfigPlatform, Env, Finalize, GitInfo, PinnedOutput, Rendering, Request, Resolved, ResolvedPackage, VariantFiles, World,
-    load,
+    ConfigPlatform, Env, Finalize, GitInfo, PinnedOutput, Rendering, Request, Resolved, ResolvedPackage, VariantFiles,
+    World, load,
 };
 use rattler_conda_types::package::RunExportsJson;
 

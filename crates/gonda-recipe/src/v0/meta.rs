@@ -630,7 +630,8 @@ impl Meta {
     fn uses(&self, session: &Session<'_>, global: bool) -> Result<Rc<Uses>, Fail> {
         let namespace = self.namespace(session);
         let outputs = self.list_section("outputs");
-        let position = outputs.iter().position(|output| output.get("name").map(text_of).unwrap_or_default() == self.plain_name());
+        let position =
+            outputs.iter().position(|output| output.get("name").map(text_of).unwrap_or_default() == self.plain_name());
         let key = format!(
             "{global} {} {} {:?} {position:?} {}",
             self.is_output(),
@@ -716,7 +717,13 @@ impl Meta {
 
     fn used_in_output_script(&self, session: &Session<'_>) -> BTreeSet<String> {
         let keys = self.config.variant.keys();
-        let output = self.copied().rendered_output(session, &self.plain_name(), false).ok().flatten();
+        // No build string is made on the way: that would ask for the used keys again.
+        let contents = Contents { allow_no_other_outputs: true, skip_build_id: true, ..Contents::default() };
+        let outputs = self.rendered_outputs(session, &contents);
+        let name = self.plain_name();
+        let output = outputs.ok().and_then(|outputs| {
+            outputs.into_iter().find(|output| output.get("name").map(text_of).as_deref() == Some(&*name))
+        });
         let Some(script) = output.as_ref().and_then(|output| output.get("script")).and_then(Json::as_str) else {
             return BTreeSet::new();
         };
@@ -980,16 +987,16 @@ impl Meta {
     }
 
     /// Renders a part of the recipe and reads it as YAML (`_get_contents` with a template string).
-    fn render_text(&self, session: &Session<'_>, text: &str, contents: &Contents) -> Result<(Json, SourceMap), Fail> {
+    fn render_text(&self, session: &Session<'_>, text: &str, contents: &Contents) -> Result<(Json, bool), Fail> {
         let namespace = self.namespace(session);
         let mut map = SourceMap::default();
         let template = session.template(text, &map)?;
-        let (rendered, _) = self.render(session, &namespace, contents, &template, &map)?;
+        let (rendered, dynamic) = self.render(session, &namespace, contents, &template, &map)?;
         map.yaml = Some(Rc::from(rendered.text.as_str()));
         map.rendered = Some(Rc::new(rendered));
         let text = map.yaml.clone().unwrap_or_else(|| Rc::from(""));
         let value = yaml::load(&text, Flavor::Full).map_err(|error| yaml_fail(session, &map, &error))?;
-        Ok((value, map))
+        Ok((value, dynamic))
     }
 
     /// Renders until nothing more becomes defined, and strictly at last (metadata.py `parse_until_resolved`).
@@ -1024,20 +1031,24 @@ impl Meta {
     }
 
     /// The outputs as they render now (`get_rendered_outputs_section`).
-    fn rendered_outputs(&self, session: &Session<'_>, strict: bool) -> Result<Vec<Map<String, Json>>, Fail> {
-        let head = session.text.find("package:").map_or("", |_| {
-            let at = session.text.rfind("package:").unwrap_or(0);
-            &session.text[..at]
-        });
+    fn rendered_outputs(&self, session: &Session<'_>, contents: &Contents) -> Result<Vec<Map<String, Json>>, Fail> {
+        let namespace = self.namespace(session);
+        let slot = usize::from(contents.strict);
+        if let Some(outputs) = &namespace.rendered_outputs.borrow()[slot] {
+            return Ok(outputs.as_ref().clone());
+        }
+        let head = session.text.rfind("package:").map_or("", |at| &session.text[..at]);
         let head = self.selected(session, head, true)?;
         let outputs = self.outputs_text(session, true)?;
         let text = format!("{head}\n{outputs}");
-        let contents = Contents { strict, allow_no_other_outputs: !strict, ..Contents::default() };
-        let (value, _) = self.render_text(session, text.trim_end(), &contents)?;
+        let (value, dynamic) = self.render_text(session, text.trim_end(), contents)?;
         let outputs: Vec<Map<String, Json>> = match value.get("outputs") {
             Some(Json::Array(items)) => items.iter().filter_map(Json::as_object).cloned().collect(),
             _ => Vec::new(),
         };
+        if !dynamic {
+            namespace.rendered_outputs.borrow_mut()[slot] = Some(Rc::new(outputs.clone()));
+        }
         Ok(outputs)
     }
 
@@ -1048,7 +1059,8 @@ impl Meta {
         name: &str,
         strict: bool,
     ) -> Result<Option<Map<String, Json>>, Fail> {
-        let outputs = self.rendered_outputs(session, strict)?;
+        let contents = Contents { strict, allow_no_other_outputs: !strict, ..Contents::default() };
+        let outputs = self.rendered_outputs(session, &contents)?;
         let outputs = output_dicts(self, session, outputs)?;
         Ok(outputs.into_iter().find(|output| output.get("name").map(text_of).as_deref() == Some(name)))
     }

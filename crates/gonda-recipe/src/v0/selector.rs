@@ -76,12 +76,11 @@ impl SelectableText {
 
     /// The lines whose selectors are true.
     pub(crate) fn select<N: Names>(&self, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
-        let mut selected =
-            Selected {
-                text: String::with_capacity(self.length),
-                origin: Vec::with_capacity(self.lines.len()),
-                trimmed: OnceCell::new(),
-            };
+        let mut selected = Selected {
+            text: String::with_capacity(self.length),
+            origin: Vec::with_capacity(self.lines.len()),
+            trimmed: OnceCell::new(),
+        };
         for (number, line) in self.lines.iter().enumerate() {
             if let Some(selector) = &line.selector {
                 let keep = evaluator.evaluate(selector).map_err(|failure| SelectorError {
