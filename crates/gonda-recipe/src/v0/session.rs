@@ -32,6 +32,12 @@ enum TextKey {
     Whole(Rc<str>),
 }
 
+/// Outputs as written.
+type OutputList = Rc<Vec<Map<String, Json>>>;
+
+/// A text and the keys that it uses.
+type UsedIn = (Rc<str>, Rc<BTreeSet<String>>);
+
 /// The keys that a text uses, and those that its requirements use.
 pub(crate) struct Uses {
     pub(crate) all: BTreeSet<String>,
@@ -182,9 +188,9 @@ pub(crate) struct Namespace {
     pub(crate) evaluator: Evaluator<SelectorNames>,
     selected: RefCell<HashMap<TextKey, Rc<Selected>>>,
     /// The outputs section rendered apart, lenient and strict, where it depends on nothing but this.
-    pub(crate) rendered_outputs: RefCell<[Option<Rc<Vec<Map<String, Json>>>>; 2]>,
+    pub(crate) rendered_outputs: RefCell<[Option<OutputList>; 2]>,
     /// The keys that a text uses, by its address; the text is kept, so that no other comes to stand there.
-    in_text: RefCell<HashMap<(usize, bool), (Rc<str>, Rc<BTreeSet<String>>)>>,
+    in_text: RefCell<HashMap<(usize, bool), UsedIn>>,
     /// What is used, by what it is used in.
     pub(crate) uses: RefCell<HashMap<String, Rc<Uses>>>,
     /// Results of rendering and parsing the whole recipe, lenient and strict, where they depend on nothing but this.
