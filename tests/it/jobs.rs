@@ -42,6 +42,8 @@ go install -v .
 
 fn hostile_then_honest(lab: &mut Lab, isolation: &str) {
     lab.with_sample_modules();
+    // What is hurt here must not be what other tests use.
+    lab.world.share_cache(lab.channel.with_extension("hostile-cache"));
     let feedstock = lab.sample("orrery");
     let build = |lab: &Lab, script: &str| {
         fs::write(feedstock.join("recipe/build.sh"), script).unwrap();
@@ -60,9 +62,6 @@ fn a_hostile_script_with_mounts() {
         return;
     }
     let Some(mut lab) = Lab::real(here!()) else { return };
-    // A cache of its own: what is hurt here must not be what other tests use.
-    let cache = lab.world.path("cache");
-    lab.world.share_cache(cache);
     hostile_then_honest(&mut lab, "strict");
 }
 
@@ -70,8 +69,6 @@ fn a_hostile_script_with_mounts() {
 #[test]
 fn a_hostile_script_without_mounts() {
     let Some(mut lab) = Lab::real(here!()) else { return };
-    let cache = lab.world.path("cache");
-    lab.world.share_cache(cache);
     hostile_then_honest(&mut lab, "env");
 }
 

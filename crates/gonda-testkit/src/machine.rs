@@ -2,6 +2,7 @@
 //! them in `GONDA_TEST_*` variables; without it, what is found is used, and the rest is skipped by name.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -158,8 +159,8 @@ pub fn system_cc() -> Result<(PathBuf, String), String> {
     if version.is_empty() { Err("gcc doesn't tell its version".to_owned()) } else { Ok((gcc, version)) }
 }
 
-/// A channel with the real Go toolchain, made once by `gonda channel bootstrap` and kept below `folder` for as long as
-/// the binary and the SDK stay the same.
+/// A channel with the real Go toolchain, and with go-licenses and the machine's C compiler where they can be had; made
+/// once by `gonda channel bootstrap` and kept below `folder` for as long as the binary and the SDK stay the same.
 ///
 /// # Errors
 /// Why there is none, as the reason of a skipped test.
@@ -175,23 +176,27 @@ pub fn toolchain_channel(gonda: &Path, folder: &Path) -> Result<PathBuf, String>
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut key = fs_err::read(gonda).expect("the gonda binary");
     key.extend(fs_err::read(go_root.join("VERSION")).expect("the SDK's VERSION"));
+    let go_licenses = std::env::var_os(GO_LICENSES);
+    key.extend(format!("{go_licenses:?}").into_bytes());
     let key = sha256(&key);
     let channels = folder.join("toolchain-channel");
     let channel = channels.join(&key[..16]);
     if !channel.is_dir() {
         // Channels of former binaries are of no use any more.
         let _ = fs_err::remove_dir_all(&channels);
-        let world = World::new(gonda);
+        let mut world = World::new(gonda);
+        world.env("GONDA_GOPROXY", "off").env("GONDA_GOSUMDB", "off");
         let made = world.path("channel");
-        let run = world.gonda([
-            "channel".as_ref(),
-            "bootstrap".as_ref(),
-            "--go-root".as_ref(),
-            go_root.as_os_str(),
-            "--output".as_ref(),
-            made.as_os_str(),
-        ]);
-        run.succeeds();
+        let mut arguments: Vec<OsString> =
+            vec!["channel".into(), "bootstrap".into(), "--go-root".into(), go_root.into()];
+        arguments.extend(["--output".into(), made.clone().into()]);
+        if let Some(source) = &go_licenses {
+            arguments.extend(["--go-licenses".into(), source.clone()]);
+        }
+        if let Ok((compiler, _)) = system_cc() {
+            arguments.extend(["--system-cc".into(), compiler.into()]);
+        }
+        world.gonda(arguments).succeeds();
         fs_err::create_dir_all(&channels).expect("the folder of channels");
         let aside = channels.join(format!("{}.{}", &key[..16], std::process::id()));
         crate::feedstock::copy_tree(&made, &aside);
