@@ -240,6 +240,8 @@ pub struct TopLevel {
     pub build: Vec<String>,
     /// Match specs of its host environment, without run exports.
     pub host: Vec<String>,
+    /// Build and host are one environment.
+    pub merge_build_host: bool,
 }
 
 /// A name in `script_env`.

@@ -156,14 +156,21 @@ impl Job<'_> {
         let world = self.world();
         let mut resolved = Resolved { outputs: finished.to_vec(), ..Resolved::default() };
 
-        let specs = rendering.specs(self.index, Env::Build, &resolved, &world)?;
+        let mut specs = rendering.specs(self.index, Env::Build, &resolved, &world)?;
+        let merged = self.output.build.merge_build_host;
+        if merged {
+            specs.extend(rendering.specs(self.index, Env::Host, &resolved, &world)?);
+        }
         let floor = modules::toolchain_floor(&group.work)?;
         let build = self.solve_one("build", &specs, floor, self.output.build_platform).await?;
         resolved.build = self.resolve(&build, &specs).await?;
 
-        let specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
-        let host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
-        resolved.host = self.resolve(&host, &specs).await?;
+        let mut host = Vec::new();
+        if !merged {
+            let specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
+            host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
+            resolved.host = self.resolve(&host, &specs).await?;
+        }
 
         self.output = rendering.finalize(self.index, &resolved, &world)?;
         self.name = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);

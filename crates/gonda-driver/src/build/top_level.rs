@@ -27,7 +27,11 @@ impl Job<'_> {
         job.phase(Phase::Build);
         let result = job.run_scripts(group, &solved, &room).await;
         super::make::give_back(&room, &group.work)?;
-        result?;
+        if let Err(error) = result {
+            let mut room = room;
+            room.keep();
+            return Err(error);
+        }
         let kept = group.workspace.path().join("top");
         let added: BTreeSet<String> =
             gonda_packager::list(&room.disk().prefix)?.into_iter().filter(|path| !prior.contains(path)).collect();
@@ -85,6 +89,7 @@ fn as_output(output: &Output, top: &TopLevel) -> Output {
     this.parent = None;
     this.build.scripts.clone_from(&top.scripts);
     this.build.top_level = None;
+    this.build.merge_build_host = top.merge_build_host;
     this.requirements =
         Requirements { build: top.build.clone(), host: top.host.clone(), ..Requirements::default() };
     this

@@ -239,18 +239,18 @@ fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Resul
 
 /// The top level of an output's recipe; an output of the recipe's own name has its requirements.
 fn top_level(session: &Session<'_>, meta: &Meta) -> Result<TopLevel, Fail> {
-    let [build, host] = match &meta.top_requirements {
+    let ([build, host], merge_build_host) = match &meta.top_requirements {
         Some(specs) => specs.clone(),
         None => {
             let needs = |environment| meta.solver_specs(session, environment).unwrap_or_default();
-            [needs("build"), needs("host")]
+            ([needs("build"), needs("host")], meta.build_is_host(session))
         }
     };
     let (name, version) = match &meta.parent {
         Some(parent) => (parent.name.clone(), parent.version.clone()),
         None => (meta.name(session)?, meta.version(session)?),
     };
-    Ok(TopLevel { name, version, scripts: vec![top_script(meta)], build, host })
+    Ok(TopLevel { name, version, scripts: vec![top_script(meta)], build, host, merge_build_host })
 }
 
 /// What the top level of the recipe runs. An output keeps the top level's text, not its build section: that is read

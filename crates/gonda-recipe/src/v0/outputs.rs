@@ -282,7 +282,7 @@ pub(crate) fn output_meta(
     meta.top_script = Some(reference.list("build", "script"));
     // Only the top level's own build needs these: where they can't be read, its outputs may do without.
     let needs = |environment| reference.solver_specs(session, environment).unwrap_or_default();
-    meta.top_requirements = Some([needs("build"), needs("host")]);
+    meta.top_requirements = Some(([needs("build"), needs("host")], reference.build_is_host(session)));
     let mut requirements = expand_requirements(output.get("requirements"));
     let set = |map: &mut Map<String, Json>, key: &str, value: Json| {
         map.insert(key.to_owned(), value);

@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use self::text::uses_compiler;
 use crate::v0::error::{Fail, SourceMap, at_line, in_file};
 use crate::v0::session::{Namespace, Session};
-use crate::v0::spec::Spec;
+use crate::v0::spec::{Spec, complete};
 use crate::v0::variant::{Variant, list_of_text, text_of};
 use crate::{RecipeError, Resolved};
 
@@ -80,8 +80,8 @@ pub(crate) struct Meta {
     pub(crate) index: Option<usize>,
     /// `build/script` of the top level that an output belongs to.
     pub(crate) top_script: Option<Vec<String>>,
-    /// For an output: what the top level needs to be built, build and host.
-    pub(crate) top_requirements: Option<[Vec<String>; 2]>,
+    /// For an output: what the top level needs to be built, build and host, and whether these are one.
+    pub(crate) top_requirements: Option<([Vec<String>; 2], bool)>,
     /// Solved environments, when finalising for good.
     pub(crate) resolved: Option<Rc<Resolved>>,
     pub(crate) used: RefCell<Option<BTreeSet<String>>>,
@@ -394,7 +394,7 @@ impl Meta {
     /// Requirements as they are asked of the solver.
     pub(crate) fn solver_specs(&self, session: &Session<'_>, environment: &str) -> Result<Vec<String>, Fail> {
         let specs = self.specs(session, environment)?;
-        Ok(specs.iter().map(|spec| super::spec::complete(&spec.text())).collect())
+        Ok(specs.iter().map(|spec| complete(&spec.text())).collect())
     }
 
     /// Requirements, parsed (metadata.py `ms_depends`).
