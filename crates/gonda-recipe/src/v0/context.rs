@@ -541,7 +541,7 @@ impl JinjaContext<'_, '_> {
             .environment_for_pins(self.session)
             .map_err(|error| PyError::new(ErrorKind::Runtime, error.into_errors().to_string()))?;
         let found = pins.iter().rev().find_map(|pin| {
-            let mut parts = pin.split(' ');
+            let mut parts = pin.split_whitespace();
             (parts.next() == Some(&*name)).then(|| parts.map(str::to_owned).collect::<Vec<_>>())
         });
         let mut compatibility = String::new();

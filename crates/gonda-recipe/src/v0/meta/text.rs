@@ -102,7 +102,8 @@ impl Meta {
         Ok((true, places.is_none_or(|places| places != 2)))
     }
 
-    /// Whether the requirements' text pins a package with `pin_compatible("…")`.
+    /// Whether the requirements' text pins a package with `pin_compatible("…")`. conda-build looks for double quotes
+    /// alone: in single ones, a pin that can't be made is left open.
     pub(crate) fn pins_in_text(&self, session: &Session<'_>, package: &str) -> bool {
         let Ok(text) = self.requirements_text(session, false) else { return false };
         text.match_indices("pin_compatible").any(|(at, word)| {
@@ -110,9 +111,9 @@ impl Meta {
                 .trim_start()
                 .strip_prefix('(')
                 .map(str::trim_start)
-                .and_then(|rest| rest.strip_prefix(['"', '\'']))
+                .and_then(|rest| rest.strip_prefix('"'))
                 .and_then(|rest| rest.strip_prefix(package))
-                .is_some_and(|rest| rest.starts_with(['"', '\'']))
+                .is_some_and(|rest| rest.starts_with('"'))
         })
     }
 
