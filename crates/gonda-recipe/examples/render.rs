@@ -35,7 +35,9 @@ fn main() {
         let start = Instant::now();
         let outputs: usize = std::thread::scope(|scope| {
             let run = || {
-                (0..count / 2).map(|_| load(&request, &world).map_or(0, |rendering| rendering.outputs.len())).sum::<usize>()
+                (0..count / 2)
+                    .map(|_| load(&request, &world).map_or(0, |rendering| rendering.outputs.len()))
+                    .sum::<usize>()
             };
             let threads = [scope.spawn(run), scope.spawn(run)];
             threads.into_iter().map(|thread| thread.join().unwrap_or(0)).sum()

@@ -198,9 +198,9 @@ pub struct FileMatch {
 pub struct Build {
     /// What runs, in order. v0 and most v1 recipes have one.
     pub scripts: Vec<Script>,
-    /// v0: what the top level of a recipe with outputs runs before them. The files it installs are this output's only
-    /// where [`Build::files`] names them.
-    pub parent_scripts: Vec<Script>,
+    /// v0: what the top level of a recipe with outputs runs before them, once for all of them. The files it installs
+    /// are this output's only where [`Build::files`] names them.
+    pub top_level: Option<TopLevel>,
     /// v0 `script_env`.
     pub script_env: Vec<ScriptVariable>,
     /// Search binary files for the prefix (v0 `detect_binary_files_with_prefix`; v1 not `ignore_binary_files`).
@@ -225,6 +225,21 @@ pub struct Build {
     pub entry_points: Vec<String>,
     /// v1 `post_process`: files, regex, replacement.
     pub post_process: Vec<(FileMatch, String, String)>,
+}
+
+/// The top level of a v0 recipe with outputs, as far as it is built itself (conda-build's `build.py`, `build`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopLevel {
+    /// The recipe's name.
+    pub name: String,
+    /// The recipe's version.
+    pub version: String,
+    /// What runs. [`ScriptContent::Default`] where the recipe has no script but perhaps a file for one.
+    pub scripts: Vec<Script>,
+    /// Match specs of its build environment.
+    pub build: Vec<String>,
+    /// Match specs of its host environment, without run exports.
+    pub host: Vec<String>,
 }
 
 /// A name in `script_env`.

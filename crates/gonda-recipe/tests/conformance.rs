@@ -369,18 +369,18 @@ fn render_text(
     for hidden in ["PATH", "HOME", "CONDA_BLD_PATH"] {
         environ.remove(hidden);
     }
-    let world = MemoryWorld { files: BTreeMap::from([
+    let world = MemoryWorld {
+        files: BTreeMap::from([
             (path.clone(), recipe.as_bytes().to_vec()),
             (variant_path.clone(), Value::Object(variant.clone()).to_string().into_bytes()),
-        ]), environ };
+        ]),
+        environ,
+    };
     let request = Request {
         recipe: path,
         build_platform: build.parse().unwrap(),
         target_platform: target.parse().unwrap(),
-        variants: VariantFiles {
-            additional: vec![variant_path],
-            ..VariantFiles::default()
-        },
+        variants: VariantFiles { additional: vec![variant_path], ..VariantFiles::default() },
         config_platform: ConfigPlatform::Build,
         finalize,
         trim_skip: false,

@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use gonda_recipe::{
-    ConfigPlatform, Env, Finalize, GitInfo, PinnedOutput, Rendering, Request, Resolved, ResolvedPackage, VariantFiles, World,
-    load,
+    ConfigPlatform, Env, Finalize, GitInfo, PinnedOutput, Rendering, Request, Resolved, ResolvedPackage, VariantFiles,
+    World, load,
 };
 use rattler_conda_types::package::RunExportsJson;
 
@@ -259,7 +259,7 @@ outputs:
         build_string: library.build_string.clone(),
     });
     let pin = format!("libtool 1 {}", library.build_string);
-    assert_eq!(rendering.specs(1, Env::Host, &resolved, &files).unwrap(), [pin.clone()]);
+    assert_eq!(rendering.specs(1, Env::Host, &resolved, &files).unwrap(), [pin.as_str()]);
     resolved.host = vec![ResolvedPackage {
         build: library.build_string.clone(),
         ..package("libtool", "1", true, library.run_exports.clone())

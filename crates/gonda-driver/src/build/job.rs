@@ -78,9 +78,12 @@ pub(super) struct Group {
     /// The work folder between two outputs; a job's room takes it and gives it back.
     pub(super) work: PathBuf,
     pub(super) placed: Placed,
+    /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
+    pub(super) top: Option<PathBuf>,
 }
 
 /// One output on its way.
+#[derive(Clone)]
 pub(super) struct Job<'a> {
     pub(super) request: &'a Request,
     pub(super) selection: &'a Selection,
@@ -118,6 +121,7 @@ impl Job<'_> {
         if settings.skip_existing && existing.is_file() {
             return Ok(Status::Exists(existing));
         }
+        self.build_top_level(group).await?;
         let artifact = self.build(group, &solved).await?;
         let tests = self.test(&artifact).await?;
         Ok(Status::Built { artifact, tests })
@@ -143,7 +147,7 @@ impl Job<'_> {
         for remark in &placed.remarks {
             self.events.note(&self.name, remark.clone());
         }
-        Ok(Group { workspace, work, placed })
+        Ok(Group { workspace, work, placed, top: None })
     }
 
     /// Chooses the packages of both environments and finalises the output with them.
@@ -176,7 +180,7 @@ impl Job<'_> {
         }
     }
 
-    async fn solve_one(
+    pub(super) async fn solve_one(
         &self,
         which: &str,
         specs: &[String],
@@ -186,7 +190,7 @@ impl Job<'_> {
         let native = platform == self.request.settings.build_platform && Subdir::current() == Some(platform);
         self.channels
             .solve(&SolveRequest {
-                what: format!("the {which} environment of `{}`", self.output.name),
+                what: format!("{which} environment of `{}`", self.output.name),
                 specs: specs.to_vec(),
                 constraints,
                 platform,
@@ -197,7 +201,7 @@ impl Job<'_> {
     }
 
     /// Solved packages as finalising wants them; only those asked for by name bring their run exports.
-    async fn resolve(&self, records: &[RepoDataRecord], specs: &[String]) -> Result<Vec<ResolvedPackage>> {
+    pub(super) async fn resolve(&self, records: &[RepoDataRecord], specs: &[String]) -> Result<Vec<ResolvedPackage>> {
         let direct: Vec<&str> = specs.iter().map(|spec| name_of(spec)).collect();
         let mut packages = Vec::with_capacity(records.len());
         for record in records {

@@ -9,6 +9,7 @@ use rattler_conda_types::RepoDataRecord;
 
 use super::job::{Group, Job, Solved};
 use super::modules::has_go;
+use super::top_level;
 use crate::environment::{self, Share};
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
 use crate::script::{self, ActivatedEnv, Outside, Prepared};
@@ -49,7 +50,7 @@ impl Job<'_> {
     }
 
     /// A room with environments, source, recipe and modules in place.
-    async fn move_in(&self, group: &Group, solved: &Solved) -> Result<Room> {
+    pub(super) async fn move_in(&self, group: &Group, solved: &Solved) -> Result<Room> {
         let settings = &self.request.settings;
         let mode = self.session.mode();
         let merged = self.output.build.merge_build_host;
@@ -90,15 +91,18 @@ impl Job<'_> {
     }
 
     async fn run_and_pack(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<Artifact> {
-        let prior = gonda_packager::list(&room.disk().prefix)?;
+        let prior = top_level::lay_in(&self.output, group.top.as_deref(), &room.disk().prefix)?;
         self.phase(Phase::Build);
-        self.run_scripts(group, solved, room).await?;
+        // The output of the recipe's own name takes what the top level installed; its script has run then.
+        if group.top.is_none() || self.output.build.top_level.is_some() {
+            self.run_scripts(group, solved, room).await?;
+        }
         self.phase(Phase::Pack);
         self.pack(group, room, &prior).await
     }
 
     /// Runs the output's scripts in their order, into the job's log.
-    async fn run_scripts(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<()> {
+    pub(super) async fn run_scripts(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<()> {
         let (disk, seen) = (room.disk(), room.paths());
         let log = self.start_log()?;
         let mut activated = Vec::new();
@@ -300,7 +304,7 @@ impl std::fmt::Display for LastLines {
 impl std::error::Error for LastLines {}
 
 /// The work folder goes back to the group, for the next output or for whoever looks at a failed job.
-fn give_back(room: &Room, work: &Path) -> Result<()> {
+pub(super) fn give_back(room: &Room, work: &Path) -> Result<()> {
     if room.disk().src_dir.is_dir() {
         fs_err::rename(&room.disk().src_dir, work)?;
     }

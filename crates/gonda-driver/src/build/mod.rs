@@ -10,6 +10,7 @@ mod make;
 mod modules;
 mod plan;
 mod session;
+mod top_level;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Copies a tree that the recipe's author has: `path` sources.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,28 @@ pub(crate) fn copy_tree(from: &Path, to: &Path, skip: &Path) -> Result<()> {
         skip: Some(skip.to_path_buf()),
     };
     copy(from, Path::new(""), &choice, &mut Root::new(to))
+}
+
+/// Copies the named files and links of a folder to another, which is made if it is missing.
+///
+/// # Errors
+/// What can't be read or written.
+pub(crate) fn copy_files(from: &Path, files: &BTreeSet<String>, to: &Path) -> Result<()> {
+    fs_err::create_dir_all(to)?;
+    let mut root = Root::new(to);
+    for file in files {
+        let (path, source) = (Path::new(file), from.join(file));
+        if let Some(folder) = path.parent() {
+            root.make_folder(folder)?;
+        }
+        if fs_err::symlink_metadata(&source)?.is_symlink() {
+            let full = clear(path, &mut root)?;
+            host::symlink(&fs_err::read_link(&source)?, &full)?;
+        } else {
+            copy_file(&source, path, &mut root)?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies a folder's content to `to`, below the root. Links stay links; files keep their times and execute bits.

@@ -15,6 +15,7 @@ use super::variant::{list_of_text, text_of};
 use crate::{
     About, Build, FileMatch, LegacyTest, Noarch, Output, PinnedOutput, RecipeFormat, Requirements, Script,
     ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests,
+    TopLevel,
 };
 
 /// The order of sections in a rendered recipe.
@@ -79,7 +80,7 @@ pub(crate) fn output(
         constrains: list("run_constrained").into_iter().filter(|spec| !spec.is_empty() && spec != "None").collect(),
         run_exports: run_exports(meta),
         sources: sources(meta),
-        build: build(session, entry, meta),
+        build: build(session, entry, meta)?,
         tests: Tests::Legacy(test(meta)),
         about: about(meta),
         sections: Sections {
@@ -167,7 +168,7 @@ fn script(content: ScriptContent) -> Script {
     Script { content, interpreter: None, env: IndexMap::new(), secrets: Vec::new(), cwd: None }
 }
 
-fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Build {
+fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Result<Build, Fail> {
     let list = |key: &str| meta.list("build", key);
     let globs = |key: &str| match meta.value("build", key) {
         Some(Json::Bool(all)) => FileMatch { all, ..FileMatch::default() },
@@ -189,16 +190,16 @@ fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Build
         first.interpreter = Some(text_of(interpreter));
     }
     let is_output = meta.is_output();
-    let mut parent_scripts = Vec::new();
+    let mut has_top_level = false;
     if is_output {
         if own.is_empty() && !section_script.is_empty() {
             own.push(lines(section_script));
         }
-        parent_scripts.push(top_script(meta));
+        has_top_level = true;
     } else if own.is_empty() {
         own.push(if section_script.is_empty() { script(ScriptContent::Default) } else { lines(section_script) });
     } else {
-        parent_scripts.push(top_script(meta));
+        has_top_level = true;
     }
     let files = match entry.get("files") {
         Some(Json::Object(lists)) => Some(FileMatch {
@@ -209,9 +210,9 @@ fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Build
         Some(value) if is_true(value) => Some(FileMatch { include: list_of_text(value), ..FileMatch::default() }),
         _ => None,
     };
-    Build {
+    Ok(Build {
         scripts: own,
-        parent_scripts,
+        top_level: if has_top_level { Some(top_level(session, meta)?) } else { None },
         script_env: list("script_env")
             .into_iter()
             .map(|entry| match entry.split_once('=') {
@@ -233,7 +234,23 @@ fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Build
         track_features: list("track_features"),
         entry_points: list("entry_points"),
         post_process: Vec::new(),
-    }
+    })
+}
+
+/// The top level of an output's recipe; an output of the recipe's own name has its requirements.
+fn top_level(session: &Session<'_>, meta: &Meta) -> Result<TopLevel, Fail> {
+    let [build, host] = match &meta.top_requirements {
+        Some(specs) => specs.clone(),
+        None => {
+            let needs = |environment| meta.solver_specs(session, environment).unwrap_or_default();
+            [needs("build"), needs("host")]
+        }
+    };
+    let (name, version) = match &meta.parent {
+        Some(parent) => (parent.name.clone(), parent.version.clone()),
+        None => (meta.name(session)?, meta.version(session)?),
+    };
+    Ok(TopLevel { name, version, scripts: vec![top_script(meta)], build, host })
 }
 
 /// What the top level of the recipe runs. An output keeps the top level's text, not its build section: that is read

@@ -171,7 +171,8 @@ fn finalize(
     }
     add_upstream_pins(session, &mut meta, &excluded, &extra)?;
     if is_target && plan.wanted == Some(Env::Host) {
-        *plan.specs.borrow_mut() = Some(solver_specs(&meta, "host", if meta.is_cross() { &extra } else { &[] }, plan.pinned()));
+        *plan.specs.borrow_mut() =
+            Some(solver_specs(&meta, "host", if meta.is_cross() { &extra } else { &[] }, plan.pinned()));
     }
     pin_run(session, &mut meta, if others.is_empty() { &excluded } else { &others }, &extra)?;
     // conda-build writes absolute paths; a package that is really made must not depend on where its recipe stands.

@@ -280,6 +280,9 @@ pub(crate) fn output_meta(
     }
     meta.index = Some(index);
     meta.top_script = Some(reference.list("build", "script"));
+    // Only the top level's own build needs these: where they can't be read, its outputs may do without.
+    let needs = |environment| reference.solver_specs(session, environment).unwrap_or_default();
+    meta.top_requirements = Some([needs("build"), needs("host")]);
     let mut requirements = expand_requirements(output.get("requirements"));
     let set = |map: &mut Map<String, Json>, key: &str, value: Json| {
         map.insert(key.to_owned(), value);

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::error::{Fail, SourceMap};
+use super::extract;
 use super::jinja::{Function, Template};
 use super::python::{Args, Dict, Key, Object, PyError, PyResult, Value, from_json};
 use super::selector::{Evaluator, Names, SelectableText, Selected};
 use super::variant::{self, Variant};
-use super::extract;
 use crate::{PinnedOutput, World};
 
 /// The recipe folder's text as templates and paths have it: `/` between the parts.
@@ -31,6 +31,12 @@ enum TextKey {
     /// Any other text.
     Whole(Rc<str>),
 }
+
+/// Outputs as written.
+type OutputList = Rc<Vec<Map<String, Json>>>;
+
+/// A text and the keys that it uses.
+type UsedIn = (Rc<str>, Rc<BTreeSet<String>>);
 
 /// The keys that a text uses, and those that its requirements use.
 pub(crate) struct Uses {
@@ -181,8 +187,10 @@ pub(crate) struct Namespace {
     pub(crate) host_subdir: String,
     pub(crate) evaluator: Evaluator<SelectorNames>,
     selected: RefCell<HashMap<TextKey, Rc<Selected>>>,
+    /// The outputs section rendered apart, lenient and strict, where it depends on nothing but this.
+    pub(crate) rendered_outputs: RefCell<[Option<OutputList>; 2]>,
     /// The keys that a text uses, by its address; the text is kept, so that no other comes to stand there.
-    in_text: RefCell<HashMap<(usize, bool), (Rc<str>, Rc<BTreeSet<String>>)>>,
+    in_text: RefCell<HashMap<(usize, bool), UsedIn>>,
     /// What is used, by what it is used in.
     pub(crate) uses: RefCell<HashMap<String, Rc<Uses>>>,
     /// Results of rendering and parsing the whole recipe, lenient and strict, where they depend on nothing but this.
@@ -203,7 +211,15 @@ impl Namespace {
         let host_subdir = host_subdir(variant, noarch, &session.build_platform);
         let names =
             SelectorNames::new(host_subdir.clone(), session.build_platform.clone(), session.environ(), variant.clone());
-        Self { host_subdir, evaluator: Evaluator::new(names), selected: RefCell::default(), in_text: RefCell::default(), uses: RefCell::default(), parsed: RefCell::default() }
+        Self {
+            host_subdir,
+            evaluator: Evaluator::new(names),
+            selected: RefCell::default(),
+            rendered_outputs: RefCell::default(),
+            in_text: RefCell::default(),
+            uses: RefCell::default(),
+            parsed: RefCell::default(),
+        }
     }
 }
 

@@ -13,9 +13,8 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
         let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
         &text[start..end]
     };
-    let lines_with = |part: &str, fits: &dyn Fn(&str) -> bool| {
-        text.match_indices(part).any(|(at, _)| fits(line_at(at)))
-    };
+    let lines_with =
+        |part: &str, fits: &dyn Fn(&str) -> bool| text.match_indices(part).any(|(at, _)| fits(line_at(at)));
     let mut used = BTreeSet::new();
     for key in keys {
         let function = function_of(key).filter(|_| !selectors_only);

@@ -192,7 +192,7 @@ fn build(state: &Rendered, variant: &RenderedVariant, world: &dyn World) -> Buil
     let penalty = build.variant.down_prioritize_variant.map_or(0, i32::unsigned_abs);
     let name = variant.recipe.package.name.as_normalized();
     Build {
-        parent_scripts: Vec::new(),
+        top_level: None,
         scripts: match &build.plan {
             BuildPlan::Script(script) => vec![convert(script)],
             BuildPlan::Steps(steps) => steps.iter().map(|step| convert(&step.to_script())).collect(),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::ast::{Body, CallArgs, Expr, Filter, MacroDef, Node, NodeKind, Target, Template};
 use super::filters::{apply_filter, apply_test};
-use super::{Cause, Mark, Context, ContextFunction, TemplateError};
+use super::{Cause, Context, ContextFunction, Mark, TemplateError};
 use crate::v0::python::{
     Args, Dict, ErrorKind, Key, MAX_LENGTH, Object, PyError, PyResult, Undefined, Value, binary, call_method, compare,
     convert, get_attribute, get_item, get_slice, iterate, negate, truth,

@@ -1,0 +1,566 @@
+//! A recipe, or one output of it, under one variant: its parsed text and what follows from it (metadata.py `MetaData`).
+
+mod build;
+mod parse;
+mod text;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+
+use self::text::uses_compiler;
+use crate::v0::error::{Fail, SourceMap, at_line, in_file};
+use crate::v0::session::{Namespace, Session};
+use crate::v0::spec::Spec;
+use crate::v0::variant::{Variant, list_of_text, text_of};
+use crate::{RecipeError, Resolved};
+
+/// Which variants a recipe is rendered with.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) variant: Arc<Variant>,
+    /// The variants that outputs may still choose from.
+    pub(crate) variants: Rc<Vec<Arc<Variant>>>,
+    /// All of them.
+    pub(crate) input_variants: Rc<Vec<Arc<Variant>>>,
+    /// The package's platform is `noarch` by an old key of its output.
+    pub(crate) noarch: bool,
+}
+
+/// The recipe that an output belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct Parent {
+    pub(crate) name: String,
+    pub(crate) version: String,
+}
+
+/// An output as written, rendered, and what became of it.
+#[derive(Clone)]
+pub(crate) struct OutputEntry {
+    pub(crate) dict: Map<String, Json>,
+    pub(crate) meta: Rc<RefCell<Meta>>,
+}
+
+/// Outputs by name and used variant.
+pub(crate) type Outputs = IndexMap<(String, BTreeMap<String, Json>), OutputEntry>;
+
+/// How the recipe's text is rendered.
+#[derive(Clone, Default)]
+pub(crate) struct Contents {
+    /// Undefined names are errors.
+    pub(crate) strict: bool,
+    pub(crate) allow_no_other_outputs: bool,
+    pub(crate) bypass_env_check: bool,
+    pub(crate) skip_build_id: bool,
+    /// What `PKG_NAME` is, if not the name.
+    pub(crate) alternative_name: Option<String>,
+}
+
+/// A recipe or an output.
+#[derive(Clone)]
+pub(crate) struct Meta {
+    pub(crate) meta: Rc<Map<String, Json>>,
+    /// Whether it is read from the recipe file itself; an output is cut out of it.
+    pub(crate) has_path: bool,
+    pub(crate) config: Config,
+    /// Undefined names that the last rendering used.
+    pub(crate) undefined: Vec<String>,
+    pub(crate) other_outputs: Option<Rc<RefCell<Outputs>>>,
+    /// The output's type; `None` before it was copied.
+    pub(crate) kind: Option<String>,
+    pub(crate) is_final: bool,
+    pub(crate) parent: Option<Parent>,
+    pub(crate) map: Rc<SourceMap>,
+    /// Which of the recipe's outputs this is, for errors.
+    pub(crate) index: Option<usize>,
+    /// `build/script` of the top level that an output belongs to.
+    pub(crate) top_script: Option<Vec<String>>,
+    /// For an output: what the top level needs to be built, build and host.
+    pub(crate) top_requirements: Option<[Vec<String>; 2]>,
+    /// Solved environments, when finalising for good.
+    pub(crate) resolved: Option<Rc<Resolved>>,
+    pub(crate) used: RefCell<Option<BTreeSet<String>>>,
+}
+
+/// The type of an output that says none.
+pub(crate) const CONDA: &str = ".conda";
+
+impl Meta {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            meta: Rc::default(),
+            has_path: true,
+            config,
+            undefined: Vec::new(),
+            other_outputs: None,
+            kind: None,
+            is_final: false,
+            parent: None,
+            map: Rc::default(),
+            index: None,
+            top_script: None,
+            top_requirements: None,
+            resolved: None,
+            used: RefCell::default(),
+        }
+    }
+
+    /// A copy that may be changed (metadata.py `copy`).
+    pub(crate) fn copied(&self) -> Self {
+        let mut copy = self.clone();
+        copy.kind = Some(copy.kind.unwrap_or_else(|| CONDA.to_owned()));
+        copy.used = RefCell::default();
+        copy
+    }
+
+    pub(crate) fn set_variant(&mut self, variant: Arc<Variant>) {
+        self.config.variant = variant;
+        self.used = RefCell::default();
+    }
+
+    pub(crate) fn namespace(&self, session: &Session<'_>) -> Rc<Namespace> {
+        session.namespace(&self.config.variant, self.config.noarch)
+    }
+
+    // ---- errors
+
+    /// A mistake at a value of the recipe; of an output, if this is one.
+    pub(crate) fn mistake(
+        &self,
+        session: &Session<'_>,
+        path: &[&str],
+        message: impl Into<String>,
+        help: Option<&str>,
+    ) -> RecipeError {
+        let index = self.index.map(|index| index.to_string());
+        let of_output = index.as_deref().and_then(|index| {
+            let path = if path == ["package", "name"] { &["name"][..] } else { path };
+            let path: Vec<&str> = ["outputs", index].into_iter().chain(path.iter().copied()).collect();
+            self.map.locate(&path)
+        });
+        let line = of_output.or_else(|| self.map.locate(path)).or_else(|| self.map.locate(&path[..1.min(path.len())]));
+        match line {
+            Some(line) => at_line(&session.file, &session.text, line, None, message, help),
+            None => in_file(&session.file, message, help),
+        }
+    }
+
+    // ---- values
+
+    pub(crate) fn section(&self, name: &str) -> Option<&Map<String, Json>> {
+        self.meta.get(name).and_then(Json::as_object)
+    }
+
+    pub(crate) fn section_mut(&mut self, name: &str) -> &mut Map<String, Json> {
+        let value = Rc::make_mut(&mut self.meta).entry(name.to_owned()).or_insert_with(|| Json::Object(Map::new()));
+        if !value.is_object() {
+            *value = Json::Object(Map::new());
+        }
+        match value {
+            Json::Object(map) => map,
+            _ => unreachable!("it was made an object above"),
+        }
+    }
+
+    pub(crate) fn set_section(&mut self, name: &str, value: Json) {
+        Rc::make_mut(&mut self.meta).insert(name.to_owned(), value);
+    }
+
+    /// A section that is a list of mappings, or one mapping.
+    pub(crate) fn list_section(&self, name: &str) -> Vec<&Map<String, Json>> {
+        match self.meta.get(name) {
+            Some(Json::Object(map)) if !map.is_empty() => vec![map],
+            Some(Json::Array(items)) => items.iter().filter_map(Json::as_object).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// `get_value`: null is nothing, and text that YAML 1.1 would read as a truth value is one.
+    pub(crate) fn value(&self, section: &str, key: &str) -> Option<Json> {
+        let value = match section {
+            "source" => self.list_section("source").first()?.get(key)?,
+            _ => self.section(section)?.get(key)?,
+        };
+        match value {
+            Json::Null => None,
+            Json::String(text) => Some(match text.to_lowercase().as_str() {
+                "y" | "on" | "true" | "yes" => Json::Bool(true),
+                "n" | "no" | "false" | "off" => Json::Bool(false),
+                _ => value.clone(),
+            }),
+            other => Some(other.clone()),
+        }
+    }
+
+    pub(crate) fn flag(&self, section: &str, key: &str) -> bool {
+        self.value(section, key).is_some_and(|value| is_true(&value))
+    }
+
+    pub(crate) fn list(&self, section: &str, key: &str) -> Vec<String> {
+        self.value(section, key).map(|value| list_of_text(&value)).unwrap_or_default()
+    }
+
+    /// The name, unchecked.
+    pub(crate) fn plain_name(&self) -> String {
+        self.value("package", "name").map(|name| text_of(&name)).unwrap_or_default()
+    }
+
+    /// The version, unchecked.
+    pub(crate) fn plain_version(&self) -> String {
+        self.value("package", "version").map(|version| text_of(&version)).unwrap_or_default()
+    }
+
+    pub(crate) fn name(&self, session: &Session<'_>) -> Result<String, Fail> {
+        let name = self.plain_name();
+        let fail = |message: String, help: &str| {
+            Err(Fail::user(self.mistake(session, &["package", "name"], message, Some(help))))
+        };
+        if name.is_empty() && self.is_final {
+            return fail("the package has no name".to_owned(), "add `name` under `package`");
+        }
+        if name != name.to_lowercase() {
+            return fail(
+                format!("the package name `{name}` is not lower case"),
+                "package names are lower case; in a template, the filter `lower` helps",
+            );
+        }
+        self.check_characters(session, &name, &["package", "name"], "package name", "-.")?;
+        Ok(name)
+    }
+
+    pub(crate) fn version(&self, session: &Session<'_>) -> Result<String, Fail> {
+        let version = self.plain_version();
+        if version.is_empty() && self.list_section("outputs").is_empty() && self.is_final {
+            return Err(Fail::user(self.mistake(
+                session,
+                &["package", "version"],
+                "the package has no version",
+                Some("add `version` under `package`"),
+            )));
+        }
+        self.check_characters(session, &version, &["package", "version"], "version", "!")?;
+        if self.is_final && version.starts_with('.') {
+            return Err(Fail::fatal(self.mistake(
+                session,
+                &["package", "version"],
+                format!("the version `{version}` begins with a dot"),
+                Some("an undefined name in the version may be the cause"),
+            )));
+        }
+        Ok(version)
+    }
+
+    fn check_characters(
+        &self,
+        session: &Session<'_>,
+        value: &str,
+        path: &[&str],
+        what: &str,
+        allowed: &str,
+    ) -> Result<(), Fail> {
+        let bad: BTreeSet<char> =
+            value.chars().filter(|c| "=@#$%^&*:;\"'\\|<>?/ -!".contains(*c) && !allowed.contains(*c)).collect();
+        if bad.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<String> =
+            bad.iter().map(|c| if *c == ' ' { "a blank".to_owned() } else { format!("`{c}`") }).collect();
+        let help = if what == "version" && bad.contains(&'-') {
+            "write `_` or `.` in place of `-`: `{{ version.replace('-', '_') }}`"
+        } else {
+            "letters, digits, `.`, `_` and `+` are safe"
+        };
+        Err(Fail::user(self.mistake(
+            session,
+            path,
+            format!("the {what} `{value}` holds {}, which it may not", list.join(" and ")),
+            Some(help),
+        )))
+    }
+
+    pub(crate) fn build_number(&self, session: &Session<'_>) -> Result<u64, Fail> {
+        let Some(value) = self.value("build", "number") else { return Ok(0) };
+        if !is_true(&value) {
+            return Ok(0);
+        }
+        let fail = |what: &str| {
+            Err(Fail::fatal(self.mistake(
+                session,
+                &["build", "number"],
+                format!("the build number `{}` is {what}", text_of(&value)),
+                Some("a build number is a whole number, 0 or more"),
+            )))
+        };
+        let number = match &value {
+            Json::Bool(flag) => Some(i64::from(*flag)),
+            Json::Number(number) => number.as_i64(),
+            Json::String(text) => crate::v0::python::parse_int(text, 10),
+            _ => None,
+        };
+        match number.map(u64::try_from) {
+            Some(Ok(number)) => Ok(number),
+            Some(Err(_)) => fail("negative"),
+            None => fail("no integer"),
+        }
+    }
+
+    pub(crate) fn skip(&self) -> bool {
+        self.flag("build", "skip")
+    }
+
+    /// `noarch` as written: text, or true.
+    pub(crate) fn noarch(&self) -> Option<Json> {
+        self.value("build", "noarch").filter(is_true)
+    }
+
+    pub(crate) fn noarch_python(&self) -> bool {
+        self.flag("build", "noarch_python")
+    }
+
+    pub(crate) fn is_noarch(&self) -> bool {
+        self.noarch().is_some() || self.noarch_python()
+    }
+
+    pub(crate) fn python_version_independent(&self) -> bool {
+        self.flag("build", "python_version_independent")
+            || self.value("build", "noarch").as_ref().and_then(Json::as_str) == Some("python")
+            || self.noarch_python()
+    }
+
+    /// Whether this is an output with a name of its own.
+    pub(crate) fn is_output(&self) -> bool {
+        self.parent.as_ref().is_some_and(|parent| !parent.name.is_empty() && parent.name != self.plain_name())
+    }
+
+    /// One of the lists of requirements, without empty items.
+    pub(crate) fn requirements(&self, environment: &str) -> Vec<String> {
+        let mut list = self.list("requirements", environment);
+        list.retain(|spec| !spec.is_empty());
+        list
+    }
+
+    /// `get_depends_top_and_out`: with those that the output of the same name has.
+    pub(crate) fn requirements_with_output(&self, environment: &str) -> Vec<String> {
+        let mut list = self.requirements(environment);
+        if !self.is_output() {
+            let name = self.plain_name();
+            let same = self
+                .list_section("outputs")
+                .into_iter()
+                .find(|output| output.get("name").map(text_of).unwrap_or_default() == name);
+            if let Some(requirements) = same.and_then(|output| output.get("requirements")) {
+                let names: BTreeSet<String> = list.iter().filter_map(|spec| first_word(spec)).collect();
+                for spec in requirement_list(requirements, environment) {
+                    if !spec.is_empty()
+                        && !list.contains(&spec)
+                        && first_word(&spec).is_none_or(|name| !names.contains(&name))
+                    {
+                        list.push(spec);
+                    }
+                }
+            }
+        }
+        let mut unique: Vec<String> = Vec::with_capacity(list.len());
+        for spec in list {
+            if !unique.contains(&spec) {
+                unique.push(spec);
+            }
+        }
+        unique
+    }
+
+    /// Whether there is a host environment.
+    pub(crate) fn is_cross(&self) -> bool {
+        self.section("requirements").is_some_and(|section| section.contains_key("host"))
+            || !self.requirements_with_output("host").is_empty()
+    }
+
+    pub(crate) fn build_is_host(&self, session: &Session<'_>) -> bool {
+        if let Some(Json::Bool(flag)) = self.value("build", "merge_build_host") {
+            return flag;
+        }
+        self.namespace(session).host_subdir == session.build_platform
+            && !self.section("requirements").is_some_and(|section| section.contains_key("host"))
+            && !self
+                .requirements_text(session, false)
+                .is_ok_and(|text| text.contains("compiler(") && uses_compiler(&text))
+    }
+
+    /// Requirements as they are asked of the solver.
+    pub(crate) fn solver_specs(&self, session: &Session<'_>, environment: &str) -> Result<Vec<String>, Fail> {
+        let specs = self.specs(session, environment)?;
+        Ok(specs.iter().map(|spec| super::spec::complete(&spec.text())).collect())
+    }
+
+    /// Requirements, parsed (metadata.py `ms_depends`).
+    pub(crate) fn specs(&self, session: &Session<'_>, environment: &str) -> Result<Vec<Spec>, Fail> {
+        let value = self.value("requirements", environment);
+        let items = match &value {
+            None => return Ok(Vec::new()),
+            Some(Json::Array(items)) => items.as_slice(),
+            Some(other) => std::slice::from_ref(other),
+        };
+        let own_name = self.plain_name();
+        let cross = || self.namespace(session).host_subdir != session.build_platform;
+        let mut specs: Vec<Spec> = Vec::with_capacity(items.len());
+        for (position, item) in items.iter().enumerate() {
+            // The same text twice is one requirement.
+            if !is_true(item) || items[..position].contains(item) {
+                continue;
+            }
+            let position = position.to_string();
+            let mistake = |message: String, help: &str| {
+                let path = ["requirements", environment, position.as_str()];
+                Fail::fatal(self.mistake(session, &path, message, Some(help)))
+            };
+            let Some(text) = item.as_str() else {
+                return Err(mistake(
+                    format!("`requirements/{environment}` holds something that is no text"),
+                    "each requirement is one line of text: a name, and perhaps a version and a build",
+                ));
+            };
+            let spec = match Spec::parse(text) {
+                Ok(spec) => spec,
+                Err(reason) if self.undefined.is_empty() => {
+                    return Err(mistake(reason, "write `name`, `name 1.2.*` or `name >=1.2,<2`"));
+                }
+                Err(_) => continue,
+            };
+            if spec.name == own_name && !(environment == "build" && cross()) {
+                return Err(mistake(
+                    format!("`{own_name}` depends on itself"),
+                    "take it out of the requirements, or give it to another output",
+                ));
+            }
+            let mut words = text.split_whitespace();
+            if let Some(operator) =
+                words.nth(1).filter(|word| matches!(*word, ">" | ">=" | "=" | "==" | "!=" | "<" | "<="))
+            {
+                let fixed = words.next().map(|version| format!("{operator}{version}")).unwrap_or_default();
+                let path = ["requirements", environment, position.as_str()];
+                return Err(Fail::user(self.mistake(
+                    session,
+                    &path,
+                    format!("`{text}` has a blank behind `{operator}`"),
+                    Some(&format!("write `{} {fixed}`", spec.name)),
+                )));
+            }
+            specs.push(spec);
+        }
+        Ok(specs)
+    }
+
+    /// Where the first source is or comes from.
+    pub(crate) fn source_place(&self, session: &Session<'_>) -> Option<PathBuf> {
+        let sources = self.list_section("source");
+        let source = sources.first()?;
+        let text = |key: &str| source.get(key).map(text_of).filter(|text| !text.is_empty() && text != "None");
+        if let Some(path) = text("path") {
+            return Some(session.folder.join(path));
+        }
+        let url = text("git_url")?;
+        let local = !url.contains(':');
+        Some(if local { session.folder.join(url) } else { PathBuf::from(url) })
+    }
+}
+
+pub(crate) fn is_true(value: &Json) -> bool {
+    match value {
+        Json::Null => false,
+        Json::Bool(flag) => *flag,
+        Json::Number(number) => number.as_f64() != Some(0.0),
+        Json::String(text) => !text.is_empty(),
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(items) => !items.is_empty(),
+    }
+}
+
+/// The first word of a requirement.
+pub(crate) fn first_word(spec: &str) -> Option<String> {
+    spec.split_whitespace().next().map(str::to_owned)
+}
+
+/// A list of requirements of an output's `requirements`: a list fills host and run (utils.py `expand_reqs`).
+pub(crate) fn requirement_list(requirements: &Json, environment: &str) -> Vec<String> {
+    match requirements {
+        Json::Object(sections) => sections.get(environment).map(list_of_text).unwrap_or_default(),
+        Json::Null => Vec::new(),
+        other if environment == "host" || environment == "run" => list_of_text(other),
+        _ => Vec::new(),
+    }
+}
+
+/// The same as a mapping.
+pub(crate) fn expand_requirements(requirements: Option<&Json>) -> Map<String, Json> {
+    let list = |value: &Json| match value {
+        Json::Null => Json::Array(Vec::new()),
+        Json::Array(_) => value.clone(),
+        Json::Object(map) => Json::Array(map.keys().map(|key| Json::String(key.clone())).collect()),
+        other => Json::Array(vec![other.clone()]),
+    };
+    match requirements {
+        None | Some(Json::Null) => Map::new(),
+        Some(Json::Object(sections)) => sections.iter().map(|(key, value)| (key.clone(), list(value))).collect(),
+        Some(other) => {
+            let items = list(other);
+            if items.as_array().is_none_or(Vec::is_empty) {
+                return Map::new();
+            }
+            [("host".to_owned(), items.clone()), ("run".to_owned(), items)].into_iter().collect()
+        }
+    }
+}
+
+/// The outputs as written, with one for the top level where it is a package too, and the top level merged into the one
+/// of its name (metadata.py `get_output_dicts_from_metadata`).
+pub(crate) fn output_dicts(
+    meta: &mut Meta,
+    session: &Session<'_>,
+    outputs: Vec<Map<String, Json>>,
+) -> Result<Vec<Map<String, Json>>, Fail> {
+    let name = meta.name(session)?;
+    let mut outputs =
+        if outputs.is_empty() { meta.list_section("outputs").into_iter().cloned().collect() } else { outputs };
+    let named = |name: &str| -> Map<String, Json> {
+        [("name".to_owned(), Json::String(name.to_owned()))].into_iter().collect()
+    };
+    let has_own = outputs.iter().any(|output| output.get("name").map(text_of).unwrap_or_default() == name);
+    if outputs.is_empty() || (!has_own && meta.uses_subpackage(session)?) {
+        outputs.push(named(&name));
+    }
+    let is_top = meta.recipe_text(session, false, true)?.contains("package:");
+    for output in &mut outputs {
+        if is_top && output.get("name").map(text_of).as_deref() == Some(name.as_str()) {
+            merge_top_level(meta, output);
+        }
+    }
+    Ok(outputs)
+}
+
+/// `combine_top_level_metadata_with_output`.
+pub(crate) fn merge_top_level(meta: &mut Meta, output: &mut Map<String, Json>) {
+    for section in ["requirements", "build", "about"] {
+        let mut merged = match output.get(section) {
+            requirements if section == "requirements" => {
+                expand_requirements(requirements.filter(|value| is_true(value)))
+            }
+            Some(Json::Object(map)) => map.clone(),
+            _ => Map::new(),
+        };
+        if let Some(top) = meta.section(section) {
+            for (key, value) in top {
+                if !merged.contains_key(key) {
+                    merged.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        output.insert(section.to_owned(), Json::Object(merged.clone()));
+        meta.set_section(section, Json::Object(merged));
+    }
+    meta.used = RefCell::default();
+}

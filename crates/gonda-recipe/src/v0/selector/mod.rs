@@ -1,0 +1,486 @@
+//! Line selectors: `- line  # [linux and py >= 310]`.
+//!
+//! A selector is a Python expression of a small grammar (conda-build lets `evalidate` check it against a list of
+//! allowed nodes, metadata.py `evalidate_model`). conda-build's peculiarities are kept: any `[…]` at the end of a line
+//! is a selector, with or without `#`; an unknown name is replaced by `False` *in the text*, so `vc<14` is true where
+//! there is no `vc`; comment lines become empty.
+
+mod parser;
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::v0::python::{Args, BinaryOp, CompareOp, ErrorKind, PyError, PyResult, Value};
+use crate::v0::python::{binary, call_method, compare, get_attribute, negate, truth};
+use crate::v0::text;
+
+use parser::Parser;
+
+/// What names mean in a selector.
+pub(crate) trait Names {
+    /// The value of a name; `None` if it has none.
+    fn lookup(&self, name: &str) -> Option<Value>;
+}
+
+/// A text cut into lines with their selectors; made once, selected from for each variant.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SelectableText {
+    lines: Vec<Line>,
+    length: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    selector: Option<String>,
+    text: String,
+}
+
+/// What is left of a text, and where each line of it came from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selected {
+    pub(crate) text: String,
+    /// For each line that is left, its 0-based number in the original.
+    pub(crate) origin: Vec<usize>,
+    trimmed: OnceCell<Rc<str>>,
+}
+
+impl Selected {
+    /// The text without blanks at its end.
+    pub(crate) fn trimmed(&self) -> Rc<str> {
+        self.trimmed.get_or_init(|| Rc::from(self.text.trim_end())).clone()
+    }
+}
+
+/// A selector that can't be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SelectorError {
+    /// 0-based line of the text.
+    pub(crate) line: usize,
+    pub(crate) selector: String,
+    pub(crate) failure: Failure,
+}
+
+/// Why a selector can't be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Not a Python expression.
+    Syntax(String),
+    /// An expression, but not one that a selector may be.
+    NotAllowed(String),
+    /// Failed when evaluated.
+    Evaluation(PyError),
+}
+
+impl SelectableText {
+    pub(crate) fn new(text: &str) -> Self {
+        let lines: Vec<Line> = text::lines(text).map(split_line).collect();
+        Self { lines, length: text.len() }
+    }
+
+    /// The lines whose selectors are true.
+    pub(crate) fn select<N: Names>(&self, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
+        let mut selected = Selected {
+            text: String::with_capacity(self.length),
+            origin: Vec::with_capacity(self.lines.len()),
+            trimmed: OnceCell::new(),
+        };
+        for (number, line) in self.lines.iter().enumerate() {
+            if let Some(selector) = &line.selector {
+                let keep = evaluator.evaluate(selector).map_err(|failure| SelectorError {
+                    line: number,
+                    selector: selector.clone(),
+                    failure,
+                })?;
+                if !keep {
+                    continue;
+                }
+            }
+            selected.text.push_str(&line.text);
+            selected.text.push('\n');
+            selected.origin.push(number);
+        }
+        if self.lines.is_empty() {
+            selected.text.push('\n');
+        }
+        Ok(selected)
+    }
+}
+
+fn split_line(line: &str) -> Line {
+    let line = line.trim_end();
+    if line.trim_start().starts_with('#') {
+        return Line { selector: None, text: String::new() };
+    }
+    // Someone may have quoted the whole line to make it YAML.
+    let quote = line.chars().next_back().filter(|c| matches!(c, '\'' | '"'));
+    match find_selector(line) {
+        Some((head, selector)) => {
+            let mut text = head.to_owned();
+            text.extend(quote);
+            Line { selector: Some(selector.to_owned()), text: text.trim_end().to_owned() }
+        }
+        None => Line { selector: None, text: line.to_owned() },
+    }
+}
+
+/// What stands before a line's selector, and the selector without its brackets. The rule is conda-build's `sel_pat`:
+/// `(.+?)\s*(#.*)?\[([^\[\]]+)\](?(2)[^\(\)]*)$`.
+fn find_selector(line: &str) -> Option<(&str, &str)> {
+    if !(line.contains('[') && line.contains(']')) {
+        return None;
+    }
+    // A bracket pair without brackets in it; `tail` says what may follow it.
+    let pair = |open: usize| -> Option<(usize, &str)> {
+        let content = &line[open + 1..];
+        let end = content.find(['[', ']'])?;
+        (end > 0 && content.as_bytes()[end] == b']').then(|| (open + 1 + end + 1, &content[..end]))
+    };
+    let after_comment = || {
+        line.rmatch_indices('[').find_map(|(open, _)| {
+            let (end, selector) = pair(open)?;
+            (!line[end..].contains(['(', ')'])).then_some((open, selector))
+        })
+    };
+    let mut commented = None;
+    for (at, c) in line.char_indices().skip(1) {
+        let found = match c {
+            '#' => {
+                let (open, selector) = *commented.get_or_insert_with(after_comment).as_ref().unwrap_or(&(0, ""));
+                (open > at).then_some(selector)
+            }
+            '[' => pair(at).filter(|(end, _)| *end == line.len()).map(|(_, selector)| selector),
+            _ => None,
+        };
+        if let Some(selector) = found {
+            // The head is as short as can be, but one character at least.
+            let head = line[..at].trim_end();
+            let head = if head.is_empty() { &line[..line.chars().next().map_or(0, char::len_utf8)] } else { head };
+            return Some((head, selector));
+        }
+    }
+    None
+}
+
+/// Evaluates selectors, each text once.
+pub(crate) struct Evaluator<N> {
+    names: N,
+    known: RefCell<HashMap<String, bool>>,
+}
+
+impl<N: Names> Evaluator<N> {
+    pub(crate) fn new(names: N) -> Self {
+        Self { names, known: RefCell::default() }
+    }
+
+    pub(crate) fn names(&self) -> &N {
+        &self.names
+    }
+
+    /// Whether the selector keeps its line.
+    pub(crate) fn evaluate(&self, selector: &str) -> Result<bool, Failure> {
+        if let Some(value) = self.known.borrow().get(selector) {
+            return Ok(*value);
+        }
+        let value = evaluate(selector, &self.names)?;
+        self.known.borrow_mut().insert(selector.to_owned(), value);
+        Ok(value)
+    }
+}
+
+/// Replaces unknown names by `False` until none is left.
+fn evaluate(selector: &str, names: &dyn Names) -> Result<bool, Failure> {
+    let mut text = selector.to_owned();
+    for _ in 0..100 {
+        let expression = Parser::parse(text.trim_start())?;
+        expression.validate()?;
+        match expression.evaluate(names).and_then(|value| truth(&value)) {
+            Ok(value) => return Ok(value),
+            Err(error) if error.kind == ErrorKind::Name => {
+                text = text.replace(&error.message, "False");
+                if text.len() > 100_000 {
+                    break;
+                }
+            }
+            Err(error) => return Err(Failure::Evaluation(error)),
+        }
+    }
+    Err(Failure::Evaluation(PyError::limit("too many unknown names")))
+}
+
+/// An expression of Python, as far as a selector can hold one.
+#[derive(Debug, Clone)]
+enum Expression {
+    Constant(Value),
+    Name(String),
+    Tuple(Vec<Expression>),
+    Dict(Vec<(Expression, Expression)>),
+    Not(Box<Expression>),
+    Negate(Box<Expression>),
+    Bool {
+        and: bool,
+        parts: Vec<Expression>,
+    },
+    Compare {
+        first: Box<Expression>,
+        rest: Vec<(CompareOp, Expression)>,
+    },
+    Binary(BinaryOp, Box<Expression>, Box<Expression>),
+    If {
+        test: Box<Expression>,
+        then: Box<Expression>,
+        otherwise: Box<Expression>,
+    },
+    Attribute(Box<Expression>, String),
+    Call {
+        function: Box<Expression>,
+        args: Vec<Expression>,
+    },
+    /// A node that no selector may hold; its name in Python's `ast`.
+    Forbidden(&'static str),
+}
+
+const FUNCTIONS: &[&str] = &["int", "float", "len", "str", "list", "dict", "tuple"];
+const ATTRIBUTES: &[&str] = &[
+    "endswith",
+    "index",
+    "lower",
+    "rsplit",
+    "split",
+    "startswith",
+    "strip",
+    "upper",
+    "join",
+    "replace",
+    "get",
+    "items",
+    "keys",
+    "values",
+    "environ",
+    "getenv",
+    "pathsep",
+    "sep",
+];
+/// Python's built-in names that someone may write for want of a variant key of that name: as functions they are true.
+const BUILTINS: &[&str] = &[
+    "abs",
+    "all",
+    "any",
+    "ascii",
+    "bin",
+    "bool",
+    "breakpoint",
+    "bytearray",
+    "bytes",
+    "callable",
+    "chr",
+    "classmethod",
+    "compile",
+    "complex",
+    "copyright",
+    "credits",
+    "delattr",
+    "dict",
+    "dir",
+    "divmod",
+    "enumerate",
+    "eval",
+    "exec",
+    "exit",
+    "filter",
+    "float",
+    "format",
+    "frozenset",
+    "getattr",
+    "globals",
+    "hasattr",
+    "hash",
+    "help",
+    "hex",
+    "id",
+    "input",
+    "int",
+    "isinstance",
+    "issubclass",
+    "iter",
+    "len",
+    "license",
+    "list",
+    "locals",
+    "map",
+    "max",
+    "memoryview",
+    "min",
+    "next",
+    "object",
+    "oct",
+    "open",
+    "ord",
+    "pow",
+    "print",
+    "property",
+    "quit",
+    "range",
+    "repr",
+    "reversed",
+    "round",
+    "set",
+    "setattr",
+    "slice",
+    "sorted",
+    "staticmethod",
+    "str",
+    "sum",
+    "super",
+    "tuple",
+    "type",
+    "vars",
+    "zip",
+];
+
+impl Expression {
+    /// Checks the whole expression before any of it is evaluated.
+    fn validate(&self) -> Result<(), Failure> {
+        let all = |parts: &[Self]| parts.iter().try_for_each(Self::validate);
+        match self {
+            Self::Forbidden(node) => Err(Failure::NotAllowed(format!("{node} is not allowed in a selector"))),
+            Self::Attribute(_, name) if !ATTRIBUTES.contains(&name.as_str()) => {
+                Err(Failure::NotAllowed(format!("attribute `{name}` is not allowed in a selector")))
+            }
+            Self::Call { function, args } => {
+                match &**function {
+                    Self::Name(name) if !FUNCTIONS.contains(&name.as_str()) => {
+                        return Err(Failure::NotAllowed(format!("calling `{name}()` is not allowed in a selector")));
+                    }
+                    Self::Name(_) | Self::Attribute(..) => {}
+                    _ => return Err(Failure::NotAllowed("an indirect call is not allowed in a selector".to_owned())),
+                }
+                function.validate()?;
+                all(args)
+            }
+            Self::Constant(_) | Self::Name(_) => Ok(()),
+            Self::Tuple(parts) | Self::Bool { parts, .. } => all(parts),
+            Self::Dict(items) => items.iter().try_for_each(|(key, value)| {
+                key.validate()?;
+                value.validate()
+            }),
+            Self::Not(inner) | Self::Negate(inner) | Self::Attribute(inner, _) => inner.validate(),
+            Self::Compare { first, rest } => {
+                first.validate()?;
+                rest.iter().try_for_each(|(_, part)| part.validate())
+            }
+            Self::Binary(op, a, b) => {
+                match op {
+                    BinaryOp::Mul => return Self::Forbidden("multiplication").validate(),
+                    BinaryOp::FloorDiv => return Self::Forbidden("`//`").validate(),
+                    BinaryOp::Pow => return Self::Forbidden("`**`").validate(),
+                    _ => {}
+                }
+                a.validate()?;
+                b.validate()
+            }
+            Self::If { test, then, otherwise } => {
+                test.validate()?;
+                then.validate()?;
+                otherwise.validate()
+            }
+        }
+    }
+
+    fn evaluate(&self, names: &dyn Names) -> PyResult {
+        match self {
+            Self::Constant(value) => Ok(value.clone()),
+            Self::Name(name) => names.lookup(name).map_or_else(
+                || {
+                    if BUILTINS.contains(&name.as_str()) {
+                        Ok(Value::Bool(true))
+                    } else {
+                        Err(PyError::new(ErrorKind::Name, name.clone()))
+                    }
+                },
+                Ok,
+            ),
+            Self::Tuple(parts) => {
+                Ok(Value::tuple(parts.iter().map(|part| part.evaluate(names)).collect::<PyResult<_>>()?))
+            }
+            Self::Dict(items) => {
+                let mut dict = crate::v0::python::Dict::new();
+                for (key, value) in items {
+                    dict.insert(crate::v0::python::Key::new(&key.evaluate(names)?)?, value.evaluate(names)?);
+                }
+                Ok(Value::from(dict))
+            }
+            Self::Not(inner) => truth(&inner.evaluate(names)?).map(|value| Value::Bool(!value)),
+            Self::Negate(inner) => negate(&inner.evaluate(names)?, false),
+            Self::Bool { and, parts } => {
+                let mut value = Value::None;
+                for part in parts {
+                    value = part.evaluate(names)?;
+                    if truth(&value)? != *and {
+                        break;
+                    }
+                }
+                Ok(value)
+            }
+            Self::Compare { first, rest } => {
+                let mut left = first.evaluate(names)?;
+                let mut result = Value::Bool(true);
+                for (op, part) in rest {
+                    let right = part.evaluate(names)?;
+                    result = compare(*op, &left, &right)?;
+                    if !truth(&result)? {
+                        break;
+                    }
+                    left = right;
+                }
+                Ok(result)
+            }
+            Self::Binary(op, a, b) => binary(*op, &a.evaluate(names)?, &b.evaluate(names)?),
+            Self::If { test, then, otherwise } => {
+                if truth(&test.evaluate(names)?)? {
+                    then.evaluate(names)
+                } else {
+                    otherwise.evaluate(names)
+                }
+            }
+            Self::Attribute(value, name) => {
+                let value = value.evaluate(names)?;
+                get_attribute(&value, name)?.ok_or_else(|| no_attribute(&value, name))
+            }
+            Self::Call { function, args } => {
+                let args = Args {
+                    positional: args.iter().map(|arg| arg.evaluate(names)).collect::<PyResult<_>>()?,
+                    named: Vec::new(),
+                };
+                match &**function {
+                    Self::Attribute(value, name) => {
+                        let value = value.evaluate(names)?;
+                        match call_method(&value, name, &args) {
+                            Some(result) => result,
+                            None => match get_attribute(&value, name)? {
+                                Some(Value::Object(object)) => object.call(&args),
+                                Some(other) => Err(not_callable(&other)),
+                                None => Err(no_attribute(&value, name)),
+                            },
+                        }
+                    }
+                    Self::Name(name) => match names.lookup(name) {
+                        Some(Value::Object(object)) => object.call(&args),
+                        Some(other) => Err(not_callable(&other)),
+                        None => crate::v0::python::convert(name, &args),
+                    },
+                    _ => Err(not_callable(&Value::None)),
+                }
+            }
+            Self::Forbidden(_) => Err(PyError::type_error("not allowed")),
+        }
+    }
+}
+
+fn no_attribute(value: &Value, name: &str) -> PyError {
+    PyError::new(ErrorKind::Attribute, format!("'{}' object has no attribute '{name}'", value.type_name()))
+}
+
+fn not_callable(value: &Value) -> PyError {
+    PyError::type_error(format!("'{}' object is not callable", value.type_name()))
+}
