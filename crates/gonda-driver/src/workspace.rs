@@ -7,14 +7,25 @@ use std::path::{Path, PathBuf};
 use crate::isolation::remove_all;
 use crate::{Error, Kind, Result};
 
-/// A job's own folder, `<cache>/work/<id>/`; removed when dropped, unless kept.
+/// A job's own folder, `<cache>/work/<id>/`; removed when dropped, unless left or kept.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     path: PathBuf,
     lock_path: PathBuf,
     // Held for as long as the folder is in use: whoever can take the lock may sweep the folder away.
     _lock: File,
-    keep: bool,
+    after: After,
+}
+
+/// What becomes of a folder when its job is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// It goes.
+    Removed,
+    /// It stays until the next run sweeps it, for somebody to look at.
+    Left,
+    /// It stays until the user removes it.
+    Kept,
 }
 
 impl Workspace {
@@ -42,7 +53,7 @@ impl Workspace {
             }
             let path = root.join(&id);
             fs_err::create_dir(&path)?;
-            return Ok(Self { path, lock_path, _lock: lock, keep: false });
+            return Ok(Self { path, lock_path, _lock: lock, after: After::Removed });
         }
         Err(Error::new(Kind::Machine, format!("no free name for a work folder in `{}`", root.display())))
     }
@@ -53,19 +64,28 @@ impl Workspace {
         &self.path
     }
 
-    /// Leaves the folder in place when dropped.
+    /// Leaves the folder until the next run.
+    pub(crate) fn leave(&mut self) {
+        if self.after == After::Removed {
+            self.after = After::Left;
+        }
+    }
+
+    /// Leaves the folder for good.
     pub(crate) fn keep(&mut self) {
-        self.keep = true;
+        self.after = After::Kept;
     }
 }
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        if self.keep {
-            return;
-        }
-        // What can't be removed now is swept by a later run: the lock is free then.
-        if remove_all(&self.path).is_ok() {
+        // What has a lock that nobody holds is swept by a later run; without one it is left alone.
+        let done = match self.after {
+            After::Removed => remove_all(&self.path).is_ok(),
+            After::Left => false,
+            After::Kept => true,
+        };
+        if done {
             let _ = std::fs::remove_file(&self.lock_path);
         }
     }
@@ -125,5 +145,17 @@ mod tests {
         let path = live.path().to_path_buf();
         drop(live);
         assert!(!path.exists());
+
+        let stays = |end: fn(&mut Workspace)| {
+            let mut this = Workspace::create(cache.path()).unwrap();
+            end(&mut this);
+            let path = this.path().to_path_buf();
+            drop(this);
+            let before = path.exists();
+            drop(Workspace::create(cache.path()).unwrap());
+            (before, path.exists())
+        };
+        assert_eq!(stays(Workspace::leave), (true, false));
+        assert_eq!(stays(Workspace::keep), (true, true));
     }
 }

@@ -52,6 +52,7 @@ pub(super) async fn run_group(
         };
         let result = job.run(&mut shared, &finished).await;
         let ok = result.is_ok();
+        let script_failed = result.as_ref().is_err_and(|error| error.kind == Kind::Build);
         let status = result.unwrap_or_else(Status::Failed);
         let package = match &status {
             Status::Built { artifact, .. } => Some(artifact.path.clone()),
@@ -64,8 +65,8 @@ pub(super) async fn run_group(
             version: job.output.version.clone(),
             build_string: job.output.build_string.clone(),
         });
-        if broken && let Some(shared) = &mut shared {
-            shared.workspace.keep();
+        if script_failed && let Some(shared) = &mut shared {
+            shared.workspace.leave();
         }
         reports.push(JobReport::of(&job.output, status, started.elapsed(), job.log));
     }

@@ -149,7 +149,7 @@ impl Job<'_> {
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
                 let help = format!(
-                    "the whole log is `{}`; the job's folders are kept in `{}`",
+                    "the whole log is `{}`; the job's folders stay in `{}` until the next build",
                     log.display(),
                     disk.dir.display()
                 );
