@@ -16,6 +16,7 @@ fn main() {
 #[cfg(unix)]
 fn main() {
     if let Some(code) = gonda_driver::isolation::trampoline(std::env::args_os()) {
+        #[allow(clippy::disallowed_methods, reason = "a test binary without a harness")]
         std::process::exit(i32::from(code));
     }
     if std::env::args().nth(1).as_deref() == Some(unix::VICTIM) {

@@ -174,8 +174,9 @@ fn from_toml(file: &Path, named: bool) -> Result<Layer> {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => return Ok(Layer::default()),
         Err(error) => {
-            return Err(Error::new(Kind::Usage, format!("the configuration `{}` can't be read", file.display()))
-                .because(error));
+            return Err(
+                Error::new(Kind::Usage, format!("the configuration `{}` can't be read", file.display())).because(error)
+            );
         }
     };
     toml::from_str(&text).map_err(|error| {
@@ -215,9 +216,8 @@ fn from_condarc(surroundings: &Surroundings) -> Result<Layer> {
     if text.trim().is_empty() {
         return Ok(Layer::default());
     }
-    let condarc: Condarc = serde_yaml::from_str(&text).map_err(|error| {
-        Error::new(Kind::Usage, format!("`{}` can't be understood", file.display())).because(error)
-    })?;
+    let condarc: Condarc = serde_yaml::from_str(&text)
+        .map_err(|error| Error::new(Kind::Usage, format!("`{}` can't be understood", file.display())).because(error))?;
     Ok(Layer {
         channel: condarc.channels,
         channel_alias: condarc.channel_alias,
@@ -248,8 +248,9 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
     let network = match layer.network.as_deref() {
         None | Some("on") => Network::On,
         Some(mode @ ("modules" | "off")) => {
-            return Err(Error::new(Kind::Usage, format!("the network mode `{mode}` is not there yet"))
-                .help("use `--network on`; scripts reach the network, and Go modules still come through gonda's store"));
+            return Err(Error::new(Kind::Usage, format!("the network mode `{mode}` is not there yet")).help(
+                "use `--network on`; scripts reach the network, and Go modules still come through gonda's store",
+            ));
         }
         Some(other) => return Err(wrong_value("network", other, "on")),
     };
@@ -336,14 +337,18 @@ mod tests {
         let layer = resolve(flags, &around, Some(dir.path())).unwrap();
         assert_eq!(layer.channel, ["from-file"]);
         assert_eq!(layer.channel_alias.as_deref(), Some("alias"));
-        assert_eq!((layer.jobs, layer.test.as_deref(), layer.isolation.as_deref()), (Some(4), Some("native"), Some("env")));
+        assert_eq!(
+            (layer.jobs, layer.test.as_deref(), layer.isolation.as_deref()),
+            (Some(4), Some("native"), Some("env"))
+        );
     }
 
     #[test]
     fn an_unknown_key_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("c.toml"), "chanel = ['x']\n").unwrap();
-        let error = resolve(Layer::default(), &surroundings(dir.path(), &[("GONDA_CONFIG", "c.toml")]), None).unwrap_err();
+        let error =
+            resolve(Layer::default(), &surroundings(dir.path(), &[("GONDA_CONFIG", "c.toml")]), None).unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
     }
 }

@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn tables_align() {
-        let text = table(&["name", "n"], &[vec!["a".to_owned(), "1".to_owned()], vec!["longer".to_owned(), "2".to_owned()]]);
+        let text =
+            table(&["name", "n"], &[vec!["a".to_owned(), "1".to_owned()], vec!["longer".to_owned(), "2".to_owned()]]);
         assert_eq!(text, "name    n\na       1\nlonger  2");
     }
 }

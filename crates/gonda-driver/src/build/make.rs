@@ -227,7 +227,8 @@ impl Job<'_> {
         let timestamp = self.timestamp(group);
         let (output_dir, events) = (settings.output_dir.clone(), self.events.clone());
         let artifact = blocking(move || {
-            let package = Package { stem: &stem, entries: &entries, info: &info.files, timestamp, compression, threads };
+            let package =
+                Package { stem: &stem, entries: &entries, info: &info.files, timestamp, compression, threads };
             let artifact = gonda_packager::write(&folder, &package)?;
             index::add_to_index(&output_dir, &artifact.path, &events)?;
             Ok(artifact)

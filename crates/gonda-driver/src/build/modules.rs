@@ -29,10 +29,8 @@ impl Job<'_> {
         }
         let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
         let proxy = self.module_proxy(build_env).await?;
-        let settings = SetSettings {
-            folder: self.request.settings.cache_root.join("modsets"),
-            goproxy: proxy.goproxy(true),
-        };
+        let settings =
+            SetSettings { folder: self.request.settings.cache_root.join("modsets"), goproxy: proxy.goproxy(true) };
         let home = group.workspace.path().join("go-home");
         fs_err::create_dir_all(&home)?;
         let runner = Runner { go, goroot, home, job: self };

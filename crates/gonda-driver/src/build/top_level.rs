@@ -90,7 +90,6 @@ fn as_output(output: &Output, top: &TopLevel) -> Output {
     this.build.scripts.clone_from(&top.scripts);
     this.build.top_level = None;
     this.build.merge_build_host = top.merge_build_host;
-    this.requirements =
-        Requirements { build: top.build.clone(), host: top.host.clone(), ..Requirements::default() };
+    this.requirements = Requirements { build: top.build.clone(), host: top.host.clone(), ..Requirements::default() };
     this
 }

@@ -14,8 +14,7 @@ use super::session::Session;
 use super::variant::{list_of_text, text_of};
 use crate::{
     About, Build, FileMatch, LegacyTest, Noarch, Output, PinnedOutput, RecipeFormat, Requirements, Script,
-    ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests,
-    TopLevel,
+    ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests, TopLevel,
 };
 
 /// The order of sections in a rendered recipe.

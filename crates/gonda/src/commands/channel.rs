@@ -30,10 +30,11 @@ pub(crate) async fn bootstrap(
             None => this_machine()?,
         },
         timestamp: None,
-        system_cc: args
-            .system_cc
-            .as_deref()
-            .map(|path| SystemCompiler { path: here(path), version: None, glibc: None }),
+        system_cc: args.system_cc.as_deref().map(|path| SystemCompiler {
+            path: here(path),
+            version: None,
+            glibc: None,
+        }),
         threads: u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1),
     };
     let artifacts = bootstrap::bootstrap(&options, events).await?;

@@ -20,7 +20,8 @@ pub(crate) fn run(args: &InspectArgs, reporter: &Reporter, format: Format) -> Re
 }
 
 fn text(inspection: &Inspection) -> String {
-    let mut lines = vec![format!("{}  {}", inspection.file, size(inspection.size)), format!("sha256 {}", inspection.sha256)];
+    let mut lines =
+        vec![format!("{}  {}", inspection.file, size(inspection.size)), format!("sha256 {}", inspection.sha256)];
     let field = |key: &str| inspection.index.as_ref().and_then(|index| index.get(key)).cloned().unwrap_or(Value::Null);
     for key in ["name", "version", "build", "subdir", "license"] {
         if let Some(value) = field(key).as_str() {

@@ -40,15 +40,17 @@ pub(crate) fn run(
             environment: &surroundings.environment,
         })?;
         for selection in renderings {
-            outputs.extend(
-                selection.rendering.outputs.into_iter().map(|output| (selection.target.to_string(), output)),
-            );
+            outputs
+                .extend(selection.rendering.outputs.into_iter().map(|output| (selection.target.to_string(), output)));
         }
     }
     let text = if args.output {
-        lines(outputs.iter().filter(|(_, output)| !output.skip).map(|(_, output)| {
-            format!("{}/{}", output.subdir(), output.filename())
-        }))
+        lines(
+            outputs
+                .iter()
+                .filter(|(_, output)| !output.skip)
+                .map(|(_, output)| format!("{}/{}", output.subdir(), output.filename())),
+        )
     } else {
         match format {
             Format::Json => {

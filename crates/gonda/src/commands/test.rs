@@ -24,8 +24,7 @@ pub(crate) async fn run(
         isolation: config::isolation_word(args.isolation),
         ..Layer::default()
     };
-    let fixed =
-        Fixed { channels: args.channels.channels.clone(), offline: args.channels.offline, ..Fixed::default() };
+    let fixed = Fixed { channels: args.channels.channels.clone(), offline: args.channels.offline, ..Fixed::default() };
     let settings = config::settings(fixed, config::resolve(flags, surroundings, None)?, surroundings)?;
     let session = Session::open(&settings, &events).await?;
     let channels = session.channels(&settings, None, &events)?;
