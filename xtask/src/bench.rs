@@ -174,15 +174,22 @@ impl Bench {
         fs_err::write(recipe.join("recipe.yaml"), equal_recipe(&feedstock.join("src")))?;
         let mut command = self.clean(&python.program);
         command.env("PYTHONPATH", &python.path).env("RATTLER_CACHE_DIR", self.home.join("peer-cache"));
-        command.args(["-c", PEER]).arg(&recipe).arg(channel).arg(self.home.join("peer-out")).arg(self.platform);
+        command
+            .args(["-c", PEER])
+            .arg(recipe.join("recipe.yaml"))
+            .arg(channel)
+            .arg(self.home.join("peer-out"))
+            .arg(self.platform);
         Ok(command)
     }
 }
 
-/// What the sample's recipe means, in the peer's format; it reads no `meta.yaml`.
+/// What the sample's recipe means, in the peer's format; it reads no `meta.yaml`. Without relocation, which needs a
+/// patchelf on the machine and which gonda never does.
 fn equal_recipe(source: &Path) -> String {
     format!(
-        "package:\n  name: tally\n  version: 1.2.0\nsource:\n  path: {}\nbuild:\n  number: 1\n  script:\n    \
+        "package:\n  name: tally\n  version: 1.2.0\nsource:\n  path: {}\nbuild:\n  number: 1\n  \
+         dynamic_linking:\n    binary_relocation: false\n  script:\n    \
          - go build -v -ldflags=\"-s -w\" -o \"$PREFIX/bin/tally\" .\nrequirements:\n  build:\n    \
          - ${{{{ compiler('go-nocgo') }}}}\ntests:\n  - script:\n      - tally -help\n      - test -f $PREFIX/bin/tally\n\
          about:\n  license: BSD-3-Clause\n  license_file: LICENSE\n",

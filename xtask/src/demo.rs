@@ -177,7 +177,7 @@ impl Stage {
         let project = format!("{}/", root().display());
         let shown: Vec<String> = arguments
             .iter()
-            .map(|argument| argument.to_string_lossy().replace(&folder, "").replace(&project, ""))
+            .map(|argument| quoted(&argument.to_string_lossy().replace(&folder, "").replace(&project, "")))
             .collect();
         println!("\n$ gonda {}", shown.join(" "));
         crate::project::run(&mut self.command(arguments)).with_context(|| format!("gonda {}", shown.join(" ")))
@@ -246,6 +246,12 @@ impl Stage {
             _ => bail!("`{}` did not say `{}` but `{}` ({})", sample.program, sample.says, said.trim(), output.status),
         }
     }
+}
+
+/// As one would have to type it in a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn print_table(platform: &str, lines: &[Line]) {

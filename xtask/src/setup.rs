@@ -96,8 +96,11 @@ fn with_packages(name: &str, packages: &[&str]) -> Result<Python> {
     Ok(Python { program: python()?, path: python_folder(name, packages)? })
 }
 
+/// The interpreter itself: what stands on the path may be a shim that needs its own environment.
 fn python() -> Result<PathBuf> {
-    ["python3", "python"].into_iter().find_map(which).ok_or_else(|| anyhow!("there is no `python3` on the path"))
+    let found = ["python3", "python"].into_iter().find_map(which);
+    let found = found.ok_or_else(|| anyhow!("there is no `python3` on the path"))?;
+    Ok(PathBuf::from(output(Command::new(found).args(["-c", "import sys; print(sys.executable)"]))?.trim()))
 }
 
 /// `pip install --target`, once for each set of pins. That needs no virtual environment, which Debian packages apart.
