@@ -42,8 +42,8 @@ go install -v .
 
 fn hostile_then_honest(lab: &mut Lab, isolation: &str) {
     lab.with_sample_modules();
-    // What is hurt here must not be what other tests use.
-    lab.world.share_cache(lab.channel.with_extension("hostile-cache"));
+    // What is hurt here must not be what other tests use, nor lie in a repository, as the build folder does.
+    lab.world.share_cache(lab.world.path("hostile-cache"));
     let feedstock = lab.sample("orrery");
     let build = |lab: &Lab, script: &str| {
         fs::write(feedstock.join("recipe/build.sh"), script).unwrap();

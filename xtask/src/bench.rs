@@ -44,6 +44,12 @@ impl Row {
     }
 }
 
+impl Default for What {
+    fn default() -> Self {
+        Self::Build { runs: 3 }
+    }
+}
+
 pub(crate) fn run(what: &What) -> Result<()> {
     let What::Build { runs } = what;
     build(*runs)

@@ -29,9 +29,11 @@ enum Chore {
     Test(tests::Options),
     /// Render the conformance set and compare
     Conformance(tests::ConformanceOptions),
-    /// Measure
-    #[command(subcommand)]
-    Bench(bench::What),
+    /// Measure, side by side with Go alone and a peer
+    Bench {
+        #[command(subcommand)]
+        what: Option<bench::What>,
+    },
     /// Compile all of gonda for Windows and macOS
     CheckHosts,
     /// Build the documentation and check its links
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test(options) => tests::run(&options),
         Chore::Conformance(options) => tests::conformance(&options),
-        Chore::Bench(what) => bench::run(&what),
+        Chore::Bench { what } => bench::run(&what.unwrap_or_default()),
         Chore::CheckHosts => hosts::run(),
         Chore::Docs => docs::run(),
     };

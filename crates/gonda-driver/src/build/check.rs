@@ -3,9 +3,10 @@
 use gonda_packager::Artifact;
 
 use super::job::Job;
+use super::make::{LastLines, blocking};
 use crate::settings::TestMode;
-use crate::testbed::{TestSummary, Testbed};
-use crate::{Phase, Result};
+use crate::testbed::{Failure, TestSummary, Testbed};
+use crate::{Error, Kind, Phase, Result, index};
 
 impl Job<'_> {
     pub(super) async fn test(&self, artifact: &Artifact) -> Result<TestSummary> {
@@ -21,6 +22,49 @@ impl Job<'_> {
             packages: &settings.output_dir,
             logs: &settings.output_dir.join("logs"),
         };
-        bed.test(&artifact.path, Some(&self.output.tests), self.events, &self.name).await
+        let summary = bed.test(&artifact.path, Some(&self.output.tests), self.events, &self.name).await;
+        match summary {
+            Ok(summary) if !summary.is_failure() => Ok(summary),
+            Ok(summary) => {
+                self.withdraw(artifact).await?;
+                Err(failure(&self.output.name, summary.failures))
+            }
+            // What could not be tested is not known to work.
+            Err(error) => {
+                self.withdraw(artifact).await?;
+                Err(error)
+            }
+        }
     }
+
+    /// Takes a package that failed its tests out of the output folder and its index, before anybody installs it.
+    async fn withdraw(&self, artifact: &Artifact) -> Result<()> {
+        let (package, folder) = (artifact.path.clone(), self.request.settings.output_dir.clone());
+        let events = self.events.clone();
+        blocking(move || {
+            fs_err::remove_file(&package)?;
+            index::index(&folder, &events)?;
+            Ok(())
+        })
+        .await?;
+        self.channels.forget(&self.request.settings.output_dir);
+        Ok(())
+    }
+}
+
+/// The first failure, with the others beside it.
+fn failure(name: &str, failures: Vec<Failure>) -> Error {
+    let mut errors = failures.into_iter().map(|failure| {
+        let Failure { test, message, last_lines, log } = failure;
+        let mut error = Error::new(Kind::Build, format!("the test `{test}` of `{name}` failed: {message}"));
+        if !last_lines.is_empty() {
+            error = error.because(LastLines(last_lines));
+        }
+        let log = log.map(|log| format!("its whole log is `{}`; ", log.display())).unwrap_or_default();
+        error.help(format!("{log}the package was taken back"))
+    });
+    let first = errors.next();
+    let mut first = first.unwrap_or_else(|| Error::new(Kind::Bug, "a failed test without a failure"));
+    first.others = errors.collect();
+    first
 }

@@ -290,7 +290,7 @@ impl Job<'_> {
 
 /// The end of a script's output, as the cause of its failure.
 #[derive(Debug)]
-struct LastLines(Vec<String>);
+pub(super) struct LastLines(pub(super) Vec<String>);
 
 impl std::fmt::Display for LastLines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -78,6 +78,9 @@ pub(super) struct Overlay {
     pub(super) memory: bool,
 }
 
+/// Bytes reserved for a report; what is longer needs free space.
+const REPORT_SIZE: usize = 4096;
+
 /// What became of the command.
 #[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
 enum Report {
@@ -135,8 +138,9 @@ pub(super) async fn run(
         let file = setup.dir.join(name);
         std::fs::write(&file, text).map_err(|error| io_error("write", &file, error))?;
     }
-    // What a former run in the same room said must not be taken for this one's word.
-    let _ = std::fs::remove_file(&setup.report);
+    // What a former run in the same room said must not be taken for this one's word; and the place for it is taken
+    // beforehand, for the script may fill the disk.
+    std::fs::write(&setup.report, [b' '; REPORT_SIZE]).map_err(|error| io_error("write", &setup.report, error))?;
     let text = serde_json::to_vec(&setup).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
     let mut feed = format!("{}\n", text.len()).into_bytes();
     feed.extend_from_slice(&text);
@@ -146,7 +150,7 @@ pub(super) async fn run(
     let exit = process::run(command, on_line, log).await?;
 
     let report = match std::fs::read(&setup.report) {
-        Ok(text) => serde_json::from_slice::<Report>(&text).ok(),
+        Ok(text) => serde_json::Deserializer::from_slice(&text).into_iter::<Report>().next().and_then(Result::ok),
         Err(_) => None,
     };
     let machine = |message: String| Error::new(Kind::Machine, message);
@@ -223,7 +227,7 @@ fn map_user(inside: u32, user: u32, group: u32) -> Step<()> {
 /// The second process: the first of its process namespace.
 fn inside() -> Step<u8> {
     let setup = read_setup()?;
-    let mut report = step("making the report", File::create(&setup.report))?;
+    let mut report = step("opening the report", File::options().write(true).open(&setup.report))?;
     let mut tell = |word: &Report| {
         let text = serde_json::to_vec(word).unwrap_or_default();
         // Without a report gonda says that this process ended without one.
