@@ -24,7 +24,7 @@ pub(crate) struct Options {
 /// `cargo xtask conformance …`
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConformanceOptions {
-    /// The conformance set; else `GONDA_CONFORMANCE_DIR`
+    /// A tree of the set's shape; else the project's own
     dir: Option<PathBuf>,
 }
 
@@ -71,11 +71,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Renders a tree of the conformance set's shape; `tests/conformance` unless another is named.
 pub(crate) fn conformance(options: &ConformanceOptions) -> Result<()> {
-    let Some(dir) = options.dir.clone().or_else(|| std::env::var_os("GONDA_CONFORMANCE_DIR").map(PathBuf::from)) else {
-        bail!("no conformance set: name its folder, or set GONDA_CONFORMANCE_DIR");
+    let dir = match &options.dir {
+        Some(dir) => fs_err::canonicalize(dir)?,
+        None => crate::project::root().join("tests/conformance"),
     };
-    let dir = fs_err::canonicalize(dir)?;
     let mut command =
         cargo(["test", "--package", "gonda-recipe", "--test", "conformance*", "--locked", "--", "--nocapture"]);
     run_command(command.env("GONDA_CONFORMANCE_DIR", dir))

@@ -14,19 +14,22 @@ use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
 use crate::{Error, Event, Events, Kind, Phase, Result, modules};
 
-/// Builds the outputs of a group one after the other. Never fails as a whole: each output has its report.
-pub(super) async fn run_group(
-    request: &Request,
-    selection: &Selection,
-    group: &[usize],
-    session: &Session,
-    channels: &Arc<Channels>,
-    events: &Events,
-) -> Vec<JobReport> {
-    let outputs = &selection.rendering.outputs;
+/// What all jobs of a rendering see.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a> {
+    pub(super) request: &'a Request,
+    pub(super) selection: &'a Selection,
+    pub(super) session: &'a Session,
+    pub(super) channels: &'a Arc<Channels>,
+    pub(super) events: &'a Events,
+}
+
+/// Builds the outputs of a group one after the other, and adds them to those that are `finished`, for pins. Never fails
+/// as a whole: each output has its report.
+pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut Vec<PinnedOutput>) -> Vec<JobReport> {
+    let outputs = &all.selection.rendering.outputs;
     let mut reports = Vec::new();
     let mut shared: Option<Group> = None;
-    let mut finished: Vec<PinnedOutput> = Vec::new();
     let mut broken = false;
     for &index in group {
         let output = &outputs[index];
@@ -40,17 +43,17 @@ pub(super) async fn run_group(
             continue;
         }
         let mut job = Job {
-            request,
-            selection,
-            session,
-            channels,
-            events,
+            request: all.request,
+            selection: all.selection,
+            session: all.session,
+            channels: all.channels,
+            events: all.events,
             index,
             name: format!("{}-{} {}", output.name, output.version, output.target_platform),
             output: output.clone(),
             log: None,
         };
-        let result = job.run(&mut shared, &finished).await;
+        let result = job.run(&mut shared, finished).await;
         let ok = result.is_ok();
         let script_failed = result.as_ref().is_err_and(|error| error.kind == Kind::Build);
         let status = result.unwrap_or_else(Status::Failed);
@@ -58,7 +61,7 @@ pub(super) async fn run_group(
             Status::Built { artifact, .. } => Some(artifact.path.clone()),
             _ => None,
         };
-        events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
+        all.events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
         broken = !ok;
         finished.push(PinnedOutput {
             name: job.output.name.clone(),

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gonda_packager::Artifact;
-use gonda_recipe::{ConfigPlatform, Finalize, Output, VariantFiles};
+use gonda_recipe::{ConfigPlatform, Finalize, Output, RecipeFormat, VariantFiles};
 use rattler_conda_types::Subdir;
 use serde::Serialize;
 
@@ -147,21 +147,26 @@ pub async fn build(request: &Request, session: &Session, events: &Events) -> Res
     let mut reports = Vec::new();
     for selection in &selections {
         let channels = session.channels(&request.settings, selection.rendering.channel_sources.as_deref(), events)?;
+        let mut finished = Vec::new();
         for group in groups(selection) {
-            reports.extend(job::run_group(request, selection, &group, session, &channels, events).await);
+            let shared = job::Shared { request, selection, session, channels: &channels, events };
+            reports.extend(job::run_group(&shared, &group, &mut finished).await);
         }
     }
     Ok(reports)
 }
 
-/// The outputs of a rendering by variant: those with the same top level and the same variant share their work folder.
+/// The outputs of a rendering by variant: those of one v0 recipe with the same variant share their work folder. Each
+/// output of a v1 recipe has one of its own, as in rattler-build.
 fn groups(selection: &Selection) -> Vec<Vec<usize>> {
     let outputs = &selection.rendering.outputs;
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (index, output) in outputs.iter().enumerate() {
         let belongs = |group: &&mut Vec<usize>| {
             let first = &outputs[group[0]];
-            output.parent.is_some() && first.parent == output.parent && first.variant == output.variant
+            output.format == RecipeFormat::V0
+                && recipe_of(first) == recipe_of(output)
+                && first.variant == output.variant
         };
         match groups.iter_mut().find(belongs) {
             Some(group) => group.push(index),
@@ -169,4 +174,12 @@ fn groups(selection: &Selection) -> Vec<Vec<usize>> {
         }
     }
     groups
+}
+
+/// Name and version of an output's recipe, which may be its own.
+fn recipe_of(output: &Output) -> (&str, &str) {
+    match &output.parent {
+        Some(parent) => (&parent.name, &parent.version),
+        None => (&output.name, &output.version),
+    }
 }
