@@ -231,7 +231,8 @@ impl Binary {
 }
 
 /// Whether a file that begins with these bytes can be a binary; four are enough to tell.
-pub(crate) fn could_be(head: &[u8]) -> bool {
+#[must_use]
+pub fn could_be(head: &[u8]) -> bool {
     let magics: [&[u8]; 8] = [
         b"\x7fELF",
         b"MZ",

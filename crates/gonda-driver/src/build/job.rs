@@ -7,7 +7,8 @@ use std::time::Instant;
 use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
-use super::{JobReport, Plan, Request, Session, Status};
+use super::truth::{self, Known};
+use super::{JobReport, Plan, Request, Session, Status, blocking};
 use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::Selection;
 use crate::source::{self, Fetched, Placed, SourceSettings};
@@ -82,6 +83,8 @@ pub(super) struct Group {
     /// The work folder between two outputs; a job's room takes it and gives it back.
     pub(super) work: PathBuf,
     pub(super) placed: Placed,
+    /// Compiled files that the source came with.
+    pub(super) known: Known,
     /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
     pub(super) top: Option<PathBuf>,
 }
@@ -119,6 +122,7 @@ impl Job<'_> {
             let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
             return Ok(Status::Planned(Box::new(plan)));
         }
+        truth::can_build(self.output.target_platform, &self.request.located.recipe)?;
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
         let existing = folder.join(self.output.filename());
@@ -151,7 +155,9 @@ impl Job<'_> {
         for remark in &placed.remarks {
             self.events.note(&self.name, remark.clone());
         }
-        Ok(Group { workspace, work, placed, top: None })
+        let source = work.clone();
+        let known = blocking(move || Known::of(&source)).await?;
+        Ok(Group { workspace, work, placed, known, top: None })
     }
 
     /// Chooses the packages of both environments and finalises the output with them.

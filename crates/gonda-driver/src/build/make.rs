@@ -181,7 +181,11 @@ impl Job<'_> {
             foreign: &foreign,
             recipe_dir: &disk.recipe_dir,
         })?;
-        let said = staged.remarks.iter().map(ToString::to_string).chain(staged.warnings);
+        let foreign_files = match self.output.noarch {
+            None => group.known.check(&staged.entries, self.output.target_platform)?,
+            Some(_) => Vec::new(),
+        };
+        let said = staged.remarks.iter().map(ToString::to_string).chain(staged.warnings).chain(foreign_files);
         for warning in said {
             self.events.warn(&self.name, warning);
         }

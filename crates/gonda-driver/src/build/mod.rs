@@ -11,6 +11,7 @@ mod modules;
 mod plan;
 mod session;
 mod top_level;
+mod truth;
 
 use std::path::PathBuf;
 use std::time::Duration;
