@@ -108,3 +108,12 @@ pub struct GoSettings {
     /// `GOSUMDB`; `None` leaves the toolchain's default.
     pub gosumdb: Option<String>,
 }
+
+impl GoSettings {
+    /// What is set of Go's own variables, for every `go` that gonda or a script starts. The proxy is not among them: it
+    /// is always gonda's.
+    pub fn environment(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [("GOSUMDB", &self.gosumdb), ("GONOSUMDB", &self.gonosumdb), ("GOPRIVATE", &self.goprivate)];
+        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+}

@@ -19,9 +19,8 @@ mod world;
 
 pub use error::{RecipeError, RecipeErrors};
 pub use output::{
-    About, Build, Env, FileMatch, LegacyTest, Noarch, Output, PackageTest, PatchedSource, PinnedOutput, RecipeFormat,
-    Requirements, Resolved, ResolvedPackage, Script, ScriptContent, ScriptVariable, Sections, Source, SourceKind,
-    Tests, TopLevel,
+    About, Build, Env, FileMatch, LegacyTest, Noarch, Output, PackageTest, PinnedOutput, RecipeFormat, Requirements,
+    Resolved, ResolvedPackage, Script, ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests, TopLevel,
 };
 pub use rendering::{ConfigPlatform, Finalize, Rendering, Request, VariantFiles, load};
 pub use world::{DiskWorld, GitInfo, World};

@@ -131,9 +131,6 @@ pub struct Source {
     pub patches: Vec<String>,
 }
 
-/// Alias that says what [`Source`] is: a source and its patches.
-pub type PatchedSource = Source;
-
 /// The kinds of places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceKind {

@@ -251,13 +251,8 @@ impl Job<'_> {
 
     fn script_settings(&self, group: &Group, solved: &Solved, go_proxy: Option<String>) -> script::Settings {
         let settings = &self.request.settings;
-        let mut go_environment = IndexMap::new();
-        let go = &settings.go;
-        for (name, value) in [("GOSUMDB", &go.gosumdb), ("GONOSUMDB", &go.gonosumdb), ("GOPRIVATE", &go.goprivate)] {
-            if let Some(value) = value {
-                go_environment.insert(name.to_owned(), value.clone());
-            }
-        }
+        let go_environment: IndexMap<String, String> =
+            settings.go.environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         script::Settings {
             cpu_count: settings.jobs,
             source_date_epoch: self.timestamp(group),

@@ -99,12 +99,7 @@ impl GoRunner for Runner<'_> {
             ("GOTELEMETRYDIR", home),
             ("LANG", "C.UTF-8".to_owned()),
         ]);
-        let go = &self.job.request.settings.go;
-        for (name, value) in [("GOSUMDB", &go.gosumdb), ("GONOSUMDB", &go.gonosumdb), ("GOPRIVATE", &go.goprivate)] {
-            if let Some(value) = value {
-                command = command.env([(name, value.clone())]);
-            }
-        }
+        command = command.env(self.job.request.settings.go.environment());
         command = command.env(env.iter().map(|(name, value)| (*name, value.clone())));
         process::capture(command).await
     }
