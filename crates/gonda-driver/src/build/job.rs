@@ -1,4 +1,4 @@
-//! One group's work: fetch, patch, read go.mod, solve, install, run, pack, test.
+//! One group's work, once its source is there: read go.mod, solve, install, run, pack, test.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,63 +7,79 @@ use std::time::Instant;
 use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
+use super::matrix::Planned;
+use super::sources::Source;
 use super::truth::{self, Known};
-use super::{JobReport, Plan, Request, Session, Status, blocking};
+use super::{JobReport, Plan, Request, Session, Status};
 use crate::channels::{self, Channels, SolveRequest};
-use crate::planning::Selection;
-use crate::source::{self, Fetched, Placed, SourceSettings};
+use crate::planning::{Selection, Targets};
+use crate::source::Placed;
 use crate::workspace::Workspace;
-use crate::{Error, Event, Events, Kind, Phase, Result, modules};
+use crate::{Event, Events, Kind, Phase, Result, modules};
 
-/// What all jobs of a rendering see.
-#[derive(Clone, Copy)]
-pub(super) struct Shared<'a> {
-    pub(super) request: &'a Request,
-    pub(super) selection: &'a Selection,
-    pub(super) session: &'a Session,
-    pub(super) channels: &'a Arc<Channels>,
-    pub(super) events: &'a Events,
+/// What the jobs of a group see.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) request: Arc<Request>,
+    pub(super) selection: Arc<Selection>,
+    pub(super) session: Session,
+    pub(super) channels: Arc<Channels>,
+    pub(super) events: Events,
+    /// Processors that a job of the group may use.
+    pub(super) cpus: usize,
 }
 
-/// Builds the outputs of a group one after the other, and adds them to those that are `finished`, for pins. Never fails
-/// as a whole: each output has its report.
-pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut Vec<PinnedOutput>) -> Vec<JobReport> {
-    let outputs = &all.selection.rendering.outputs;
+/// What became of a group.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    pub(super) reports: Vec<JobReport>,
+    /// Its outputs, finalised, for the pins of those that need them.
+    pub(super) outputs: Vec<PinnedOutput>,
+}
+
+/// Builds the outputs of a group one after the other. `before` are the outputs of other groups that they pin. Never
+/// fails as a whole: each output has its report.
+pub(super) async fn run_group(all: &Shared, planned: &[Planned], source: &Source, before: &[PinnedOutput]) -> Ended {
+    let mut finished = before.to_vec();
     let mut reports = Vec::new();
     let mut shared: Option<Group> = None;
-    let mut broken = false;
-    for &index in group {
-        let output = &outputs[index];
+    let mut broken: Option<String> = None;
+    for planned in planned {
+        let output = &all.selection.rendering.outputs[planned.index];
         let started = Instant::now();
-        if output.skip {
-            reports.push(JobReport::of(output, Status::Skipped, started.elapsed(), None));
+        if let Some(reason) = &planned.skipped {
+            reports.push(JobReport::of(output, Status::Skipped { reason: reason.clone() }, started.elapsed(), None));
             continue;
         }
-        if broken {
-            reports.push(JobReport::of(output, Status::NotTried, started.elapsed(), None));
+        if let Some(failed) = &broken {
+            let reason = format!("`{failed}` failed");
+            reports.push(JobReport::of(output, Status::NotTried { reason }, started.elapsed(), None));
             continue;
         }
         let mut job = Job {
-            request: all.request,
-            selection: all.selection,
-            session: all.session,
-            channels: all.channels,
-            events: all.events,
-            index,
-            name: format!("{}-{} {}", output.name, output.version, output.target_platform),
+            request: Arc::clone(&all.request),
+            selection: Arc::clone(&all.selection),
+            session: all.session.clone(),
+            channels: Arc::clone(&all.channels),
+            events: all.events.clone(),
+            cpus: all.cpus,
+            index: planned.index,
+            name: planned.name.clone(),
             output: output.clone(),
             log: None,
         };
-        let result = job.run(&mut shared, finished).await;
-        let ok = result.is_ok();
+        let result = job.run(&mut shared, source, &finished).await;
         let script_failed = result.as_ref().is_err_and(|error| error.kind == Kind::Build);
         let status = result.unwrap_or_else(Status::Failed);
+        let ok = !status.is_failure();
         let package = match &status {
             Status::Built { artifact, .. } => Some(artifact.path.clone()),
             _ => None,
         };
         all.events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
-        broken = !ok;
+        if !ok {
+            broken = Some(output.name.clone());
+        }
         finished.push(PinnedOutput {
             name: job.output.name.clone(),
             version: job.output.version.clone(),
@@ -74,7 +90,7 @@ pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut 
         }
         reports.push(JobReport::of(&job.output, status, started.elapsed(), job.log));
     }
-    reports
+    Ended { reports, outputs: finished.split_off(before.len()) }
 }
 
 /// What the outputs of a group share.
@@ -84,20 +100,24 @@ pub(super) struct Group {
     pub(super) work: PathBuf,
     pub(super) placed: Placed,
     /// Compiled files that the source came with.
-    pub(super) known: Known,
+    pub(super) known: Arc<Known>,
     /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
     pub(super) top: Option<PathBuf>,
 }
 
 /// One output on its way.
 #[derive(Clone)]
-pub(super) struct Job<'a> {
-    pub(super) request: &'a Request,
-    pub(super) selection: &'a Selection,
-    pub(super) session: &'a Session,
-    pub(super) channels: &'a Arc<Channels>,
-    pub(super) events: &'a Events,
+pub(super) struct Job {
+    pub(super) request: Arc<Request>,
+    pub(super) selection: Arc<Selection>,
+    pub(super) session: Session,
+    pub(super) channels: Arc<Channels>,
+    pub(super) events: Events,
+    /// Processors that it may use: its share of the session's.
+    pub(super) cpus: usize,
+    /// Which of the rendering's outputs it is.
     pub(super) index: usize,
+    /// What events call it.
     pub(super) name: String,
     /// As rendered; finalised once its environments are solved.
     pub(super) output: Output,
@@ -110,16 +130,21 @@ pub(super) struct Solved {
     pub(super) host: Vec<RepoDataRecord>,
 }
 
-impl Job<'_> {
-    async fn run(&mut self, shared: &mut Option<Group>, finished: &[PinnedOutput]) -> Result<Status> {
-        if shared.is_none() {
-            *shared = Some(self.fetch().await?);
-        }
-        let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
+impl Job {
+    async fn run(&mut self, shared: &mut Option<Group>, source: &Source, finished: &[PinnedOutput]) -> Result<Status> {
+        let group = match shared {
+            Some(group) => group,
+            None => shared.insert(source.group(&self.request.settings.cache_root).await?),
+        };
         self.phase(Phase::Solve);
+        if self.request.targets == Targets::All
+            && let Some(reason) = self.lacks_toolchain().await?
+        {
+            return Ok(Status::NoToolchain { reason });
+        }
         let solved = self.solve(group, finished).await?;
         if self.request.dry_run {
-            let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
+            let plan = Plan::new(&self.output, &self.channels, &solved.build, &solved.host);
             return Ok(Status::Planned(Box::new(plan)));
         }
         truth::can_build(self.output.target_platform, &self.request.located.recipe)?;
@@ -135,29 +160,22 @@ impl Job<'_> {
         Ok(Status::Built { artifact, tests })
     }
 
-    pub(super) fn phase(&self, phase: Phase) {
-        self.events.send(Event::Phase { job: self.name.clone(), phase });
+    /// What no channel has of the compilers that the output asks for, named after the target.
+    async fn lacks_toolchain(&self) -> Result<Option<String>> {
+        let (build, target) = (self.output.build_platform, self.output.target_platform);
+        if let Err(error) = truth::can_build(target, &self.request.located.recipe) {
+            return Ok(Some(error.message));
+        }
+        let of_target = format!("_{target}");
+        let requirements = self.output.requirements.build.iter();
+        let names: Vec<&str> =
+            requirements.map(|spec| name_of(spec)).filter(|name| name.ends_with(&of_target)).collect();
+        let lacking = self.channels.lacking(&names, build).await?;
+        Ok((!lacking.is_empty()).then(|| format!("no {} in the channels", lacking.join(", "))))
     }
 
-    /// Sources into the cache, from there into a work folder, patched.
-    async fn fetch(&self) -> Result<Group> {
-        self.phase(Phase::Fetch);
-        let settings = &self.request.settings;
-        let sources = SourceSettings {
-            mirrors: settings.source_mirrors.clone(),
-            offline: settings.offline,
-            ..SourceSettings::new(&settings.cache_root, &self.request.located.recipe_dir, self.output.format)
-        };
-        let fetched: Vec<Fetched> = source::fetch(&self.output.sources, &sources, self.events, &self.name).await?;
-        let workspace = Workspace::create(&settings.cache_root)?;
-        let work = workspace.path().join("source");
-        let placed = source::place(&fetched, &work).await?;
-        for remark in &placed.remarks {
-            self.events.note(&self.name, remark.clone());
-        }
-        let source = work.clone();
-        let known = blocking(move || Known::of(&source)).await?;
-        Ok(Group { workspace, work, placed, known, top: None })
+    pub(super) fn phase(&self, phase: Phase) {
+        self.events.send(Event::Phase { job: self.name.clone(), phase });
     }
 
     /// Chooses the packages of both environments and finalises the output with them.
@@ -183,10 +201,6 @@ impl Job<'_> {
         }
 
         self.output = rendering.finalize(self.index, &resolved, &world)?;
-        self.name = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
-        if self.output.noarch.is_none() {
-            self.name = format!("{} {}", self.name, self.output.target_platform);
-        }
         Ok(Solved { build, host })
     }
 
@@ -238,7 +252,7 @@ impl Job<'_> {
 }
 
 /// The package name that a match spec begins with.
-fn name_of(spec: &str) -> &str {
+pub(super) fn name_of(spec: &str) -> &str {
     let spec = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim_start();
     let end = spec.find(|c: char| c.is_whitespace() || "<>=!~[;,".contains(c)).unwrap_or(spec.len());
     &spec[..end]

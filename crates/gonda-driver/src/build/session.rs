@@ -3,15 +3,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::budget::Budget;
 use crate::channels::{ChannelSettings, Channels};
 use crate::isolation::Mode;
 use crate::modules::{ModuleStore, ProxySettings};
 use crate::settings::Settings;
 use crate::{Events, Result};
 
-/// Shared by all jobs of a process.
-pub struct Session {
+/// Shared by all jobs of a process; cheap to clone.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
     mode: Mode,
+    budget: Budget,
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
     /// By upstream: what several jobs ask for at once is fetched once.
     stores: Mutex<HashMap<String, ModuleStore>>,
@@ -25,13 +30,19 @@ impl Session {
     pub async fn open(settings: &Settings, events: &Events) -> Result<Self> {
         fs_err::create_dir_all(&settings.cache_root)?;
         let mode = settings.isolation.resolve(&settings.cache_root.join("work"), events).await?;
-        Ok(Self { mode, channels: Mutex::default(), stores: Mutex::default() })
+        let budget = Budget::new(settings.jobs);
+        Ok(Self(Arc::new(Inner { mode, budget, channels: Mutex::default(), stores: Mutex::default() })))
     }
 
     /// How jobs are kept apart.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.0.mode
+    }
+
+    /// The processors that jobs share.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.0.budget
     }
 
     /// The channels for a recipe, opened once for each list.
@@ -45,7 +56,7 @@ impl Session {
         events: &Events,
     ) -> Result<Arc<Channels>> {
         let names = settings.channels.resolve(channel_sources);
-        let mut known = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channels) = known.get(&names) {
             return Ok(Arc::clone(channels));
         }
@@ -68,7 +79,7 @@ impl Session {
     /// # Errors
     /// A malformed list of proxies; a cache that can't be written.
     pub fn module_store(&self, settings: ProxySettings) -> Result<ModuleStore> {
-        let mut known = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.stores.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = known.get(&settings.upstream) {
             return Ok(store.clone());
         }

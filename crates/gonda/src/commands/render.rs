@@ -40,6 +40,9 @@ pub(crate) fn run(
             environment: &surroundings.environment,
         })?;
         for selection in renderings {
+            if let Some(warning) = selection.warning() {
+                reporter.events().warn("", warning);
+            }
             outputs
                 .extend(selection.rendering.outputs.into_iter().map(|output| (selection.target.to_string(), output)));
         }
