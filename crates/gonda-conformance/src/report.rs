@@ -1,5 +1,6 @@
 //! What comes of a run: for each group of cases how much is equal, and what differs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// How many differences of a group are shown in full.
@@ -55,6 +56,18 @@ impl Group {
         group
     }
 
+    /// The excuses, each with the cases (without their platforms) that need it.
+    fn excuses(&self) -> BTreeMap<&'static str, BTreeSet<&str>> {
+        let mut excuses: BTreeMap<&'static str, BTreeSet<&str>> = BTreeMap::new();
+        for difference in &self.differences {
+            if let Some(excuse) = difference.excuse {
+                let case = difference.case.split(' ').next().unwrap_or_default();
+                excuses.entry(excuse).or_default().insert(case);
+            }
+        }
+        excuses
+    }
+
     /// The differences that nothing excuses.
     pub fn unexcused(&self) -> impl Iterator<Item = &Difference> {
         self.differences.iter().filter(|difference| difference.excuse.is_none())
@@ -79,10 +92,9 @@ impl fmt::Display for Report {
         let (mut equal, mut total) = (0, 0);
         for group in &self.groups {
             writeln!(f, "{}: {} of {} outputs equal", group.name, group.equal, group.total)?;
-            for Difference { case, excuse, .. } in &group.differences {
-                if let Some(excuse) = excuse {
-                    writeln!(f, "  differs on purpose: {case}: {excuse}")?;
-                }
+            for (excuse, cases) in group.excuses() {
+                let names: Vec<&str> = cases.into_iter().collect();
+                writeln!(f, "  on purpose: {}: {excuse}", names.join(", "))?;
             }
             let unexcused = group.unexcused().count();
             for Difference { case, text, .. } in group.unexcused().take(SHOWN) {
