@@ -77,7 +77,7 @@ static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
         (r"dial tcp: lookup HOST(?: on [^ ]+)?: ", None),
         (r"dial (?:tcp|udp)[46]? (?P<host>[0-9a-f.:\[\]]+): connect: network is unreachable", None),
         // cargo, gem, R and whatever else is built on libcurl.
-        (r"(?i)could(?:n't| not) resolve host(?:name|: |\s*\(|\s)+HOST", None),
+        (r"(?i)could(?:n't| not) resolve host(?:name)?: HOST", None),
         (r"(?i)temporary failure in name resolution", None),
         (r"(?i)\bnetwork is unreachable\b", None),
     ]
