@@ -136,8 +136,16 @@ pub(crate) fn read_json(path: &Path) -> Result<Value> {
     serde_json::from_slice(&fs_err::read(path)?).with_context(|| format!("`{}` is not JSON", path.display()))
 }
 
-/// The rows of a table and its columns' names; `None` if there is no such table.
-pub(crate) fn table(path: &Path) -> Result<Option<(Vec<String>, Vec<Vec<String>>)>> {
+/// A table as text.
+pub(crate) struct Table {
+    /// The columns' names.
+    pub(crate) head: Vec<String>,
+    /// The rows, each with its cells.
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+/// A table; `None` if there is no such file.
+pub(crate) fn table(path: &Path) -> Result<Option<Table>> {
     if !path.is_file() {
         return Ok(None);
     }
@@ -145,7 +153,8 @@ pub(crate) fn table(path: &Path) -> Result<Option<(Vec<String>, Vec<Vec<String>>
     let cells = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>();
     let head = text.lines().find_map(|line| line.strip_prefix("#:")).map(cells);
     let head = head.with_context(|| format!("`{}` has no line that begins with `#:`", path.display()))?;
-    Ok(Some((head, text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(cells).collect())))
+    let rows = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(cells).collect();
+    Ok(Some(Table { head, rows }))
 }
 
 /// The variant that a set of single values is.

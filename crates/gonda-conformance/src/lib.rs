@@ -18,8 +18,11 @@ use anyhow::{Result, bail};
 
 pub use self::report::{Difference, Group, Report};
 
-/// The parts of a tree: each gives its groups, none where the tree lacks the part.
-const PARTS: &[fn(&Tree<'_>) -> Result<Vec<Group>>] = &[v0::groups, tables::groups, v1::groups];
+/// Runs a part of a tree; no groups where the tree lacks the part.
+type Part = fn(&Tree<'_>) -> Result<Vec<Group>>;
+
+/// All parts.
+const PARTS: &[Part] = &[v0::groups, tables::groups, v1::groups];
 
 /// A tree, and which of its cases are asked for.
 pub(crate) struct Tree<'a> {

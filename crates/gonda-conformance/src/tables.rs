@@ -9,7 +9,7 @@ use gonda_recipe::{ConfigPlatform, Finalize, MemoryWorld, Output, RecipeErrors, 
 use serde_json::{Map, Value, json};
 
 use crate::Tree;
-use crate::case::{on_all_cores, single_values, table};
+use crate::case::{Table, on_all_cores, single_values, table};
 use crate::report::{Group, Verdict};
 
 /// What the comment of `selectors.tsv` says that the variant holds.
@@ -35,16 +35,16 @@ pub(crate) fn groups(tree: &Tree<'_>) -> Result<Vec<Group>> {
         return Ok(groups);
     }
     let folder = tree.folder.join("v0");
-    if let Some((head, rows)) = table(&folder.join("selectors.tsv"))?.filter(|_| tree.wants("selectors")) {
+    if let Some(Table { head, rows }) = table(&folder.join("selectors.tsv"))?.filter(|_| tree.wants("selectors")) {
         let platforms: Vec<String> = head.into_iter().skip(2).collect();
         let cells: Vec<Selector> = rows.iter().flat_map(|row| selectors(row, &platforms)).collect();
         groups.push(Group::new("v0 selectors", on_all_cores(&cells, Selector::title, Selector::verdict)));
     }
-    if let Some((_, rows)) = table(&folder.join("pins.tsv"))?.filter(|_| tree.wants("pins")) {
+    if let Some(Table { rows, .. }) = table(&folder.join("pins.tsv"))?.filter(|_| tree.wants("pins")) {
         let title = |row: &Vec<String>| format!("pin {}", row.join(" "));
         groups.push(Group::new("v0 pins", on_all_cores(&rows, title, |row| pin(row))));
     }
-    if let Some((_, rows)) = table(&folder.join("hashes.tsv"))?.filter(|_| tree.wants("hashes")) {
+    if let Some(Table { rows, .. }) = table(&folder.join("hashes.tsv"))?.filter(|_| tree.wants("hashes")) {
         let title = |row: &Vec<String>| format!("hash {}", row.join(" "));
         groups.push(Group::new("v0 hashes", on_all_cores(&rows, title, |row| hash(row))));
     }
