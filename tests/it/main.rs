@@ -11,5 +11,6 @@ mod build;
 mod errors;
 mod jobs;
 mod matrix;
+mod network;
 mod packages;
 mod reference;

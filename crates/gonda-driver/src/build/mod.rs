@@ -9,6 +9,7 @@ mod job;
 mod make;
 mod matrix;
 mod modules;
+mod network;
 mod plan;
 mod schedule;
 mod session;
