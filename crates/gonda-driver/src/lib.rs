@@ -10,6 +10,7 @@ mod event;
 
 pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
+pub use inside::started_inside;
 
 pub mod bootstrap;
 pub mod build;
@@ -18,6 +19,7 @@ pub mod environment;
 pub mod host;
 pub mod index;
 pub mod info;
+mod inside;
 pub mod isolation;
 pub mod locate;
 pub mod modules;
