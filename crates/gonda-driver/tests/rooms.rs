@@ -368,7 +368,7 @@ mod unix {
         let script = "test -x gonda; cat settings; echo y > record";
         let script = format!("cd '{}'; {}", own.display(), script);
         for _ in 0..2 {
-            assert_eq!(world.run(&room, &script), "x");
+            assert_eq!(world.run(&room, &script), "x\n");
         }
         assert_eq!(std::fs::read_to_string(room.disk().own.join("record")).unwrap(), "y\n");
         if world.mode.has_fixed_paths() {
@@ -395,10 +395,7 @@ mod unix {
             if ./other; then exit 1; fi 2> /dev/null";
         match world.try_run(&room, script).unwrap() {
             (exit, output) if exit.success() => {
-                assert_eq!(
-                    output,
-                    "/opt/gonda/b/work/prog ./prog a b  c\n".replace("/opt/gonda/b/work/prog", "./prog")
-                );
+                assert_eq!(output, "./prog ./prog a b  c\n");
             }
             // Namespaces have formats of their own since Linux 6.7.
             (_, output) => {
