@@ -164,6 +164,65 @@ pub(crate) fn end_group(leader: u32) {
     }
 }
 
+/// Gives a program another name, by which it is started too.
+pub(crate) fn name_again(program: &Path, name: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        // Relative where they lie together, for the folder may be seen elsewhere.
+        let target = match (program.parent(), name.parent()) {
+            (Some(one), Some(other)) if one == other => PathBuf::from(program.file_name().unwrap_or_default()),
+            (Some(one), Some(other)) if other.parent() == Some(one) => {
+                Path::new("..").join(program.file_name().unwrap_or_default())
+            }
+            _ => program.to_owned(),
+        };
+        std::os::unix::fs::symlink(target, name)
+    }
+    #[cfg(not(unix))]
+    {
+        std::fs::hard_link(program, name).or_else(|_| std::fs::copy(program, name).map(drop))
+    }
+}
+
+/// Requests to end this process (SIGTERM and its like), held back, so that a program that it waits for gets them.
+pub(crate) struct Requests {
+    #[cfg(unix)]
+    held: nix::sys::signal::SigSet,
+}
+
+impl Requests {
+    /// Holds them back in this thread. What is started from here on is not affected.
+    pub(crate) fn hold() -> Self {
+        #[cfg(unix)]
+        {
+            use nix::sys::signal::{SigSet, Signal};
+            let mut held = SigSet::empty();
+            for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+                held.add(signal);
+            }
+            // Where it fails, a request ends this process and not the other one.
+            let _ = held.thread_block();
+            Self { held }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    /// Passes what comes on to a process, for as long as this one lives.
+    pub(crate) fn pass_on(self, process: u32) {
+        #[cfg(unix)]
+        if let Ok(process) = i32::try_from(process) {
+            std::thread::spawn(move || {
+                while let Ok(signal) = self.held.wait() {
+                    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), signal);
+                }
+            });
+        }
+        #[cfg(not(unix))]
+        let _ = process;
+    }
+}
+
 /// The signal that ended a process.
 pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
     #[cfg(unix)]

@@ -15,6 +15,7 @@ pub use inside::started_inside;
 pub mod bootstrap;
 pub mod build;
 pub mod channels;
+pub mod crossing;
 pub mod environment;
 pub mod host;
 pub mod index;

@@ -15,7 +15,7 @@ use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
 use crate::script::{self, ActivatedEnv, Outside, Prepared};
 use crate::source::git_report;
 use crate::stage::{self, Stage};
-use crate::{Error, Event, Kind, Phase, Result, index, info};
+use crate::{Error, Event, Kind, Phase, Result, crossing, index, info};
 
 /// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
 const EARLIEST: i64 = 315_532_800;
@@ -67,6 +67,8 @@ impl Job<'_> {
             spec.modules = self.modules(group, solved, None).await?;
         }
         spec.binds = script::passed_files(&self.script_settings(group, solved, None));
+        let crossing = self.crossing(group, solved)?;
+        crossing::equip(&mut spec, mode, &crossing);
         let room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
 
@@ -83,11 +85,24 @@ impl Job<'_> {
                 environment::install(self.channels, &solved.host, target, at, seen_as, Share::Private).await?;
             }
         }
+        crossing::furnish(&room, &crossing)?;
         remove_all(&disk.src_dir)?;
         fs_err::rename(&group.work, &disk.src_dir)?;
         let skip = std::path::absolute(&settings.output_dir)?;
         crate::source::copy_tree(&self.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
         Ok(room)
+    }
+
+    /// What host tools have to know, should this be a cross build.
+    fn crossing(&self, group: &Group, solved: &Solved) -> Result<crossing::Facts<'_>> {
+        let found = crate::modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
+        Ok(crossing::Facts {
+            target: self.output.target_platform,
+            build: self.output.build_platform,
+            package: &self.output.name,
+            go: has_go(solved),
+            modules: found.paths(),
+        })
     }
 
     async fn run_and_pack(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<Artifact> {
@@ -137,19 +152,34 @@ impl Job<'_> {
         if prepared.is_empty() {
             self.events.note(&self.name, "the recipe has no build script");
         }
+        let mut journal = crossing::journal(room);
         for script in &prepared {
             for note in &script.environment.notes {
                 append(&log, note)?;
             }
             script.write(&disk.src_dir)?;
-            let on_line = |line: &str| {
+            let tell = |line: &str| {
                 self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
             };
+            let tell_news = |journal: &mut Option<crossing::Journal>| {
+                for line in journal.iter_mut().flat_map(crossing::Journal::news) {
+                    tell(&line);
+                    // It is told, at least.
+                    let _ = append(&log, &line);
+                }
+            };
+            let on_line = |line: &str| {
+                tell_news(&mut journal);
+                tell(line);
+            };
             let exit = room.run(script.command(seen), on_line, Some(&log)).await?;
+            tell_news(&mut journal);
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
+                let why = crossing::explain(&exit.last_lines, self.output.target_platform);
                 let help = format!(
-                    "the whole log is `{}`; the job's folders stay in `{}` until the next build",
+                    "{}the whole log is `{}`; the job's folders stay in `{}` until the next build",
+                    why.map(|why| format!("{why}; ")).unwrap_or_default(),
                     log.display(),
                     disk.dir.display()
                 );
