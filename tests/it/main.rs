@@ -8,6 +8,7 @@ mod support;
 
 mod arrows;
 mod build;
+mod crossing;
 mod errors;
 mod jobs;
 mod network;

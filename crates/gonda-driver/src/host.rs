@@ -186,43 +186,28 @@ pub(crate) fn name_again(program: &Path, name: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Requests to end this process (SIGTERM and its like), held back, so that a program that it waits for gets them.
-pub(crate) struct Requests {
+/// From here on passes requests to end this process (SIGTERM and its like) on to another one, for as long as this one
+/// lives. To be called with no other thread, and once that process runs, for it would inherit what is held back here.
+pub(crate) fn pass_requests_on(process: u32) {
     #[cfg(unix)]
-    held: nix::sys::signal::SigSet,
-}
-
-impl Requests {
-    /// Holds them back in this thread. What is started from here on is not affected.
-    pub(crate) fn hold() -> Self {
-        #[cfg(unix)]
-        {
-            use nix::sys::signal::{SigSet, Signal};
-            let mut held = SigSet::empty();
-            for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
-                held.add(signal);
-            }
-            // Where it fails, a request ends this process and not the other one.
-            let _ = held.thread_block();
-            Self { held }
+    {
+        use nix::sys::signal::{SigSet, Signal, kill};
+        let mut held = SigSet::empty();
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+            held.add(signal);
         }
-        #[cfg(not(unix))]
-        Self {}
-    }
-
-    /// Passes what comes on to a process, for as long as this one lives.
-    pub(crate) fn pass_on(self, process: u32) {
-        #[cfg(unix)]
-        if let Ok(process) = i32::try_from(process) {
+        let Ok(process) = i32::try_from(process) else { return };
+        // Where it fails, a request ends this process and not the other one.
+        if held.thread_block().is_ok() {
             std::thread::spawn(move || {
-                while let Ok(signal) = self.held.wait() {
-                    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), signal);
+                while let Ok(signal) = held.wait() {
+                    let _ = kill(nix::unistd::Pid::from_raw(process), signal);
                 }
             });
         }
-        #[cfg(not(unix))]
-        let _ = process;
     }
+    #[cfg(not(unix))]
+    let _ = process;
 }
 
 /// Whether [`on_loopback_alone`] does anything here.

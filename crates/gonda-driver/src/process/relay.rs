@@ -47,10 +47,8 @@ impl Relay {
     /// # Errors
     /// When it can't be started.
     pub(crate) fn wait(&self) -> Result<u8> {
-        // Held back from here on, so that none comes between.
-        let signals = host::Requests::hold();
         let mut child = self.command().spawn().map_err(|error| self.not_started(error))?;
-        signals.pass_on(child.id());
+        host::pass_requests_on(child.id());
         Ok(code(child.wait()?))
     }
 
