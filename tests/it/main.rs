@@ -10,5 +10,6 @@ mod arrows;
 mod build;
 mod errors;
 mod jobs;
+mod network;
 mod packages;
 mod reference;

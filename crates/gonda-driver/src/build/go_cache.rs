@@ -142,12 +142,12 @@ impl Job<'_> {
             paths: &SeenPaths { go_cache: seen.go_cache.clone(), ..seen.clone() },
             recipe_dir: &disk.recipe_dir,
             activated: &self.activated(solved, room)?,
-            settings: &self.script_settings(group, solved, Some("off".to_owned())),
+            settings: &script::Settings { go_proxy: Some("off".to_owned()), ..self.script_settings(group, solved) },
             render: &|text, _| Ok(text.to_owned()),
         };
         let prepared = script::own(&job, &list_command(&growth.missing))?;
         prepared.write(&disk.src_dir)?;
-        let exit = room.run(prepared.command(seen), |_| {}, None).await?;
+        let exit = room.run_own(prepared.command(seen)).await?;
         if exit.success() {
             return Ok(());
         }

@@ -9,6 +9,7 @@ mod go_cache;
 mod job;
 mod make;
 mod modules;
+mod network;
 mod plan;
 mod session;
 mod top_level;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Mode, paths, remove_all};
+use super::{Mode, Reach, paths, remove_all};
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result, host};
 
@@ -229,12 +229,42 @@ impl Room {
     ///
     /// # Errors
     /// As [`process::run`]; [`Kind::Machine`] when the namespaces can't be set up.
-    pub async fn run(&self, command: Command, on_line: impl FnMut(&str) + Send, log: Option<&Path>) -> Result<Exit> {
+    pub async fn run(
+        &self,
+        command: Command,
+        reach: &Reach,
+        on_line: impl FnMut(&str) + Send,
+        log: Option<&Path>,
+    ) -> Result<Exit> {
         self.fence_modules()?;
+        self.start(command, reach, on_line, log).await
+    }
+
+    /// Runs a command of gonda's own in an empty work folder: nothing is put there, and nobody is reached.
+    ///
+    /// # Errors
+    /// As [`Room::run`].
+    pub async fn run_own(&self, command: Command) -> Result<Exit> {
+        self.start(command, &Reach::Loopback(None), |_| {}, None).await
+    }
+
+    async fn start(
+        &self,
+        command: Command,
+        reach: &Reach,
+        on_line: impl FnMut(&str) + Send,
+        log: Option<&Path>,
+    ) -> Result<Exit> {
         match self.mode {
-            Mode::Plain => process::run(command, on_line, log).await,
+            Mode::Plain => {
+                let command = match reach {
+                    Reach::Everything => command,
+                    Reach::Loopback(_) => host::on_loopback_alone(command),
+                };
+                process::run(command, on_line, log).await
+            }
             #[cfg(target_os = "linux")]
-            Mode::Mounts { upper } => self.run_in_namespaces(upper, command, on_line, log).await,
+            Mode::Mounts { upper } => self.run_in_namespaces(upper, command, reach, on_line, log).await,
             #[cfg(not(target_os = "linux"))]
             Mode::Mounts { .. } => Err(Error::new(Kind::Bug, "there are no namespaces on this system")),
         }
@@ -278,6 +308,7 @@ impl Room {
         &self,
         upper: super::Upper,
         command: Command,
+        reach: &Reach,
         on_line: impl FnMut(&str) + Send,
         log: Option<&Path>,
     ) -> Result<Exit> {
@@ -329,8 +360,8 @@ impl Room {
             binds.push(Bind { disk: tools.clone(), seen: root.join(paths::TOOLS), writable: false });
         }
         binds.extend(self.spec.binds.iter().cloned());
-        let setup = Setup::new(&self.spec.dir, binds, overlays, &command)?;
-        super::mounts::run(setup, command.hidden, on_line, log).await
+        let setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
+        super::mounts::run(setup, reach, command.hidden, on_line, log).await
     }
 }
 
@@ -482,7 +513,10 @@ pub(super) async fn probe(work_root: &Path) -> Result<Result<Mode, super::Reason
         // A folder that is removed and made again needs what an overlay keeps in extended attributes.
         let script = "rmdir build_env/gone && mkdir build_env/gone && mkdir -p build_env/bin/x";
         let command = Command::new("/bin/sh", paths::ROOT).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
-        let run = tokio::time::timeout(std::time::Duration::from_secs(20), room.run(command, |_| {}, None));
+        let run = tokio::time::timeout(
+            std::time::Duration::from_secs(20),
+            room.run(command, &Reach::Loopback(None), |_| {}, None),
+        );
         match run.await {
             Ok(Ok(exit)) if exit.success() => return Ok(Ok(Mode::Mounts { upper })),
             Ok(Ok(exit)) => reason = format!("a trial ended with {}: {}", exit.describe(), exit.last_lines.join("; ")),
