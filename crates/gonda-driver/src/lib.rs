@@ -14,6 +14,7 @@ pub use inside::started_inside;
 
 pub mod bootstrap;
 pub mod build;
+mod cache;
 pub mod channels;
 pub mod crossing;
 pub mod environment;
