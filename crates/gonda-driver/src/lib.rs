@@ -11,6 +11,7 @@ mod event;
 pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
 
+pub mod batch;
 pub mod bootstrap;
 pub mod build;
 pub mod channels;

@@ -7,6 +7,7 @@ use gonda_packager::{Artifact, Compression, Package};
 use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
+use super::batch;
 use super::job::{Group, Job, Solved};
 use super::modules::has_go;
 use super::top_level;
@@ -67,6 +68,7 @@ impl Job<'_> {
             spec.modules = self.modules(group, solved, None).await?;
         }
         spec.binds = script::passed_files(&self.script_settings(group, solved, None));
+        spec.binds.extend(batch::bind(&self.output, mode)?);
         let room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
 
@@ -118,6 +120,7 @@ impl Job<'_> {
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
+            batch: batch::program(room.mode())?,
             ..self.script_settings(group, solved, proxy.as_ref().map(|proxy| proxy.goproxy(true)))
         };
         let rendering = &self.selection.rendering;
