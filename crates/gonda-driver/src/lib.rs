@@ -13,6 +13,7 @@ pub use event::{Event, Events, Job, Phase};
 
 pub mod bootstrap;
 pub mod build;
+mod cache;
 pub mod channels;
 pub mod environment;
 pub mod host;
