@@ -10,6 +10,7 @@ mod arrows;
 mod batch;
 mod build;
 mod errors;
+mod hostile;
 mod jobs;
 mod network;
 mod packages;

@@ -14,6 +14,7 @@ pub use event::{Event, Events, Job, Phase};
 pub mod batch;
 pub mod bootstrap;
 pub mod build;
+mod cache;
 pub mod channels;
 pub mod environment;
 pub mod host;

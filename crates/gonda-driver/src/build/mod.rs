@@ -6,6 +6,7 @@
 
 mod batch;
 mod check;
+mod go_cache;
 mod job;
 mod make;
 mod modules;

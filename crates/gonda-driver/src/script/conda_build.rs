@@ -59,6 +59,15 @@ fn one(job: &Job<'_>, script: &Script, environment: Environment) -> Result<Optio
     }))
 }
 
+/// Text for the build machine's own shell.
+pub(super) fn shell_script(job: &Job<'_>, text: &str, environment: Environment) -> Prepared {
+    if job.output.build_platform.is_windows() {
+        bat_script(job, &Runner::Shell, text, environment)
+    } else {
+        sh_script(job, &Runner::Shell, text, environment)
+    }
+}
+
 /// What runs the text.
 enum Runner {
     /// The generated script itself.

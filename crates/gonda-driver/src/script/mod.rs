@@ -200,6 +200,15 @@ pub fn prepare(job: &Job<'_>) -> Result<Vec<Prepared>> {
     }
 }
 
+/// Prepares a command of gonda's own, in the environment of an output's scripts.
+///
+/// # Errors
+/// As [`environment`].
+pub fn own(job: &Job<'_>, text: &str) -> Result<Prepared> {
+    let environment = environment(job)?;
+    Ok(conda_build::shell_script(job, text, environment))
+}
+
 /// What the shell itself starts with: enough to find programs before the script's own environment is set.
 fn shell_environment(environment: &Environment) -> IndexMap<String, String> {
     const NAMES: &[&str] = &["PATH", "HOME", "TMPDIR", "TMP", "TEMP", "LANG", "USERPROFILE"];
