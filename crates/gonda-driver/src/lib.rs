@@ -12,6 +12,7 @@ pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
 pub use inside::started_inside;
 
+pub mod batch;
 pub mod bootstrap;
 pub mod build;
 mod cache;
