@@ -7,8 +7,11 @@
 mod support;
 
 mod arrows;
+mod batch;
 mod build;
+mod crossing;
 mod errors;
+mod hostile;
 mod jobs;
 mod matrix;
 mod network;

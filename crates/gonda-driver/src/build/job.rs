@@ -9,7 +9,7 @@ use rattler_conda_types::{RepoDataRecord, Subdir};
 
 use super::matrix::Planned;
 use super::sources::Source;
-use super::truth::{self, Known};
+use super::truth::Known;
 use super::{JobReport, Plan, Request, Session, Status};
 use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::{Selection, Targets};
@@ -147,7 +147,6 @@ impl Job {
             let plan = Plan::new(&self.output, &self.channels, &solved.build, &solved.host);
             return Ok(Status::Planned(Box::new(plan)));
         }
-        truth::can_build(self.output.target_platform, &self.request.located.recipe)?;
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
         let existing = folder.join(self.output.filename());
@@ -163,9 +162,6 @@ impl Job {
     /// What no channel has of the compilers that the output asks for, named after the target.
     async fn lacks_toolchain(&self) -> Result<Option<String>> {
         let (build, target) = (self.output.build_platform, self.output.target_platform);
-        if let Err(error) = truth::can_build(target, &self.request.located.recipe) {
-            return Ok(Some(error.message));
-        }
         let of_target = format!("_{target}");
         let requirements = self.output.requirements.build.iter();
         let names: Vec<&str> =

@@ -3,8 +3,10 @@
 //! All that was asked becomes one plan ([`matrix`]), which is carried out in parallel ([`schedule`]) under one budget of
 //! processors ([`budget`]). Each output is a job ([`job`]) with a log, environments and a room of its own.
 
+mod batch;
 mod budget;
 mod check;
+mod go_cache;
 mod job;
 mod make;
 mod matrix;
