@@ -21,6 +21,7 @@ pub mod index;
 pub mod info;
 pub mod isolation;
 pub mod locate;
+pub mod lock;
 pub mod modules;
 pub mod planning;
 pub mod process;

@@ -13,7 +13,7 @@ use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::Selection;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
-use crate::{Error, Event, Events, Kind, Phase, Result, modules};
+use crate::{Error, Event, Events, Kind, Phase, Result};
 
 /// What all jobs of a rendering see.
 #[derive(Clone, Copy)]
@@ -171,8 +171,7 @@ impl Job<'_> {
         if merged {
             specs.extend(rendering.specs(self.index, Env::Host, &resolved, &world)?);
         }
-        let floor = modules::toolchain_floor(&group.work)?;
-        let build = self.solve_one("build", &specs, floor, self.output.build_platform).await?;
+        let build = self.solve_build(group, &specs).await?;
         resolved.build = self.resolve(&build, &specs).await?;
 
         let mut host = Vec::new();

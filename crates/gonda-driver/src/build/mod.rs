@@ -5,6 +5,7 @@
 //! environments and a room of its own.
 
 mod check;
+mod floor;
 mod go_cache;
 mod job;
 mod make;

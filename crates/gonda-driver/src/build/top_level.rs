@@ -8,7 +8,7 @@ use std::path::Path;
 use gonda_recipe::{Output, Requirements, ScriptContent, TopLevel};
 
 use super::job::{Group, Job, Solved};
-use crate::{Phase, Result, modules, source};
+use crate::{Phase, Result, source};
 
 impl Job<'_> {
     /// Runs the top level's script, if it has one and no output before this one has run it.
@@ -53,8 +53,7 @@ impl Job<'_> {
 
     async fn solve_top_level(&self, group: &Group, top: &TopLevel) -> Result<Solved> {
         self.phase(Phase::Solve);
-        let floor = modules::toolchain_floor(&group.work)?;
-        let build = self.solve_one("build", &top.build, floor, self.output.build_platform).await?;
+        let build = self.solve_build(group, &top.build).await?;
         let mut host_specs = top.host.clone();
         for package in self.resolve(&build, &top.build).await? {
             // Without a host section there is no host environment for them to enter.

@@ -546,9 +546,13 @@ fn main_modules() {
 #[test]
 fn floor_of_a_work_folder() {
     let top = tempfile::tempdir().unwrap();
-    assert_eq!(toolchain_floor(&top.path().join("missing")).unwrap(), Vec::<String>::new());
+    assert_eq!(toolchain_floor(&top.path().join("missing")).unwrap(), None);
     write(top.path().join("cmd/go.mod"), "module a.b\ngo 1.22.1\ntoolchain go1.23.0\n");
-    assert_eq!(toolchain_floor(top.path()).unwrap(), ["go >=1.22.1"]);
+    let floor = toolchain_floor(top.path()).unwrap().unwrap();
+    assert_eq!(
+        [floor.go, floor.required, floor.preferred, floor.file],
+        ["1.22.1", "go >=1.22.1", "go >=1.23.0", "cmd/go.mod"]
+    );
 }
 
 #[test]
