@@ -15,7 +15,7 @@ use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
 use crate::settings::Network;
 use crate::source::git_report;
 use crate::stage::{self, Stage};
-use crate::{Error, Event, Kind, Phase, Result, index, info};
+use crate::{Error, Event, Kind, Phase, Result, index, info, lock, modules};
 
 /// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
 const EARLIEST: i64 = 315_532_800;
@@ -90,6 +90,11 @@ impl Job<'_> {
         fs_err::rename(&group.work, &disk.src_dir)?;
         let skip = std::path::absolute(&settings.output_dir)?;
         crate::source::copy_tree(&self.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
+        // A lock is about the recipe, and no part of it: with it or without, the package is the same.
+        let lock = disk.recipe_dir.join(lock::FILE_NAME);
+        if lock.is_file() {
+            fs_err::remove_file(lock)?;
+        }
         Ok(room)
     }
 
@@ -159,7 +164,7 @@ impl Job<'_> {
                 return Err(Error::new(Kind::Build, message).because(LastLines(exit.last_lines)).help(help));
             }
         }
-        Ok(())
+        modules::remember_answers(&self.request.settings.cache_root, &self.request.located.recipe, &network.answers())
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.

@@ -15,6 +15,7 @@
 //! An output that is there twice for a target, in several variants, has a number after its name: `tool.2`.
 
 mod file;
+mod inputs;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ use std::path::{Path, PathBuf};
 use md5::Md5;
 use rattler_conda_types::RepoDataRecord;
 use sha2::{Digest, Sha256};
+
+pub use inputs::{folder, inputs};
 
 use self::file::{Channel, Input, LockFile, Metadata, Package};
 use crate::{Error, Kind, Result};

@@ -10,6 +10,7 @@
 //!
 //! Everything here is made aside and renamed, safe to delete, and safe for parallel processes.
 
+mod answers;
 mod archive;
 mod find;
 mod record;
@@ -25,10 +26,11 @@ mod tests;
 use std::path::Path;
 use std::time::Duration;
 
+pub use answers::{recall_answers, remember_answers};
 pub use find::{Found, MainModules, Vendoring, find_main_modules};
 pub use record::{ProxyRecord, ServedModule};
 pub use server::{Proxy, serve};
-pub use set::{GoRunner, ModuleSet, SetModule, SetSettings, module_set};
+pub use set::{GoRunner, Known, ModuleSet, SetModule, SetSettings, known_set, module_set};
 pub use store::{ModuleStore, ProxySettings};
 
 use crate::Result;

@@ -424,9 +424,12 @@ async fn checksum_database() {
 async fn answers_are_replayed() {
     let world = World::new();
     let answers = BTreeMap::from([("a.b/c/@v/list".to_owned(), "v0.9.0\n".to_owned())]);
+    let answers = Some(answers);
     let proxy = serve(ProxySettings { answers, ..world.settings(&world.file_url()) }).await.unwrap();
     assert_eq!(get(&proxy, "a.b/c/@v/list").await, "200 v0.9.0");
     assert_eq!(proxy.record().answers["a.b/c/@v/list"], "v0.9.0\n");
+    let other = get(&proxy, "a.b/c/@latest").await;
+    assert!(other.starts_with("404 ") && other.contains("the lock has no answer"), "{other}");
 }
 
 #[tokio::test]
