@@ -8,7 +8,7 @@ use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
 use super::fetch::go_sums;
-use super::truth::{self, Known};
+use super::truth::Known;
 use super::{Goal, JobReport, Plan, Request, Session, Status, blocking};
 use crate::channels::{self, Channels, SolveRequest};
 use crate::lock::Locked;
@@ -133,7 +133,6 @@ impl Job<'_> {
             }
             Goal::Fetch => return Ok(Status::Fetched(Box::new(self.fetch(group, solved).await?))),
         }
-        truth::can_build(self.output.target_platform, &self.request.located.recipe)?;
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
         let existing = folder.join(self.output.filename());
