@@ -40,7 +40,8 @@ pub fn recall_answers(cache_root: &Path, recipe: &Path) -> BTreeMap<String, Stri
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-const FOLDER: &str = "answers";
+/// Below the module store, whose modules never begin with a dot.
+const FOLDER: &str = "gomod/.answers";
 
 fn place(cache_root: &Path, recipe: &Path) -> PathBuf {
     let recipe = recipe.canonicalize().unwrap_or_else(|_| recipe.to_owned());
