@@ -9,6 +9,7 @@ mod support;
 mod arrows;
 mod batch;
 mod build;
+mod crossing;
 mod errors;
 mod hostile;
 mod jobs;
