@@ -89,7 +89,7 @@ impl Job<'_> {
         for requirements in test_requirements(&self.output.tests) {
             let mut specs = self.output.depends.clone();
             specs.extend(requirements);
-            let specs = self.from_channels(&specs);
+            let specs = self.without_own_packages(&specs);
             let records = self.solve_one("test", &specs, Vec::new(), target).await?;
             all.extend(records.into_iter().map(|record| (record.url.to_string(), record)));
         }
@@ -97,7 +97,7 @@ impl Job<'_> {
     }
 
     /// Requirements without the recipe's own packages, which are not built yet; in their place stands what they require.
-    pub(super) fn from_channels(&self, specs: &[String]) -> Vec<String> {
+    pub(super) fn without_own_packages(&self, specs: &[String]) -> Vec<String> {
         let outputs = &self.selection.rendering.outputs;
         let mut open = specs.to_vec();
         let mut own_seen = BTreeSet::new();

@@ -182,7 +182,7 @@ impl Job<'_> {
             specs.extend(rendering.specs(self.index, Env::Host, &resolved, &world)?);
         }
         if self.request.goal != Goal::Build {
-            specs = self.from_channels(&specs);
+            specs = self.without_own_packages(&specs);
         }
         let build = self.solve_build(group, &specs).await?;
         resolved.build = self.resolve(&build, &specs).await?;
@@ -191,7 +191,7 @@ impl Job<'_> {
         if !merged {
             let mut specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
             if self.request.goal != Goal::Build {
-                specs = self.from_channels(&specs);
+                specs = self.without_own_packages(&specs);
             }
             host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
             resolved.host = self.resolve(&host, &specs).await?;

@@ -81,7 +81,6 @@ impl Job<'_> {
             offline,
             answers: self.request.lock.as_ref().map(|lock| lock.answers()),
             system_proxies: true,
-            ..ProxySettings::default()
         })
     }
 }

@@ -13,7 +13,7 @@ fn record(name: &str, version: &str, build: &str, content: &str) -> RepoDataReco
     let mut package = PackageRecord::new(name, Version::from_str(version).unwrap(), build.parse().unwrap());
     package.subdir = "linux-64".to_owned();
     package.depends = vec!["libc >=2,<3".to_owned(), "bare".to_owned()];
-    package.sha256 = Some(Sha256::digest(content).into());
+    package.sha256 = Some(Sha256::digest(content));
     RepoDataRecord {
         package_record: package,
         identifier: DistArchiveIdentifier::from_str(&file).unwrap(),
