@@ -7,8 +7,13 @@
 mod support;
 
 mod arrows;
+mod batch;
 mod build;
+mod crossing;
 mod errors;
+mod hostile;
 mod jobs;
+mod network;
+mod offline;
 mod packages;
 mod reference;

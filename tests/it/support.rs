@@ -33,7 +33,7 @@ impl Lab {
             Ok(channel) => {
                 let mut world = World::new(GONDA);
                 // Beside the channel, so that it goes when the binary changes.
-                world.share_cache(shared_cache(&channel));
+                world.share_cache(shared_cache(&channel)).share_go_std(go_std());
                 no_module_network(&mut world);
                 Some(Self { world, channel })
             }
@@ -65,6 +65,13 @@ impl Lab {
         Self { world, channel }
     }
 
+    /// Gives a lab a cache of its own, the compiled standard library excepted: for what may hurt a cache.
+    pub fn own_cache(&mut self) -> &mut Self {
+        let cache = self.world.path("own-cache");
+        self.world.share_cache(cache).share_go_std(go_std());
+        self
+    }
+
     /// A copy of a sample feedstock.
     pub fn sample(&self, name: &str) -> PathBuf {
         sample(name, &self.world.root())
@@ -84,7 +91,7 @@ impl Lab {
     pub fn build_arguments(&self, feedstock: &Path, more: &[&str]) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
             vec!["build".into(), feedstock.into(), "-c".into(), self.channel_url().into()];
-        arguments.extend(["--output-dir".into(), self.world.output().into(), "--network".into(), "on".into()]);
+        arguments.extend(["--output-dir".into(), self.world.output().into()]);
         arguments.extend(more.iter().map(OsString::from));
         arguments
     }
@@ -156,6 +163,11 @@ pub fn scratch() -> PathBuf {
 
 fn shared_cache(channel: &Path) -> PathBuf {
     channel.with_extension("cache")
+}
+
+/// The standard library as gonda compiled it, once for each target and toolchain.
+fn go_std() -> PathBuf {
+    scratch().join("go-std")
 }
 
 /// What isn't in a test's own proxy must not be asked for anywhere.

@@ -38,6 +38,8 @@ pub struct Settings {
     pub compression_level: Option<i32>,
     /// How many processors a job may use (`CPU_COUNT`, compression).
     pub jobs: usize,
+    /// What a job's GOCACHE starts with.
+    pub go_cache: GoCacheMode,
     /// Go's module settings, from the user's configuration.
     pub go: GoSettings,
     /// The caller's environment: only names that a recipe lists in `script_env` (and, with an open network, proxies
@@ -79,11 +81,28 @@ impl ChannelChoice {
     }
 }
 
-/// What a script may reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a build script may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Network {
+    /// gonda's own module proxy, which fetches what its store lacks.
+    #[default]
+    Modules,
+    /// gonda's own module proxy, which serves what its store has.
+    Off,
     /// Everything, as under conda-build.
     On,
+}
+
+impl Network {
+    /// As `--network` has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Modules => "modules",
+            Self::Off => "off",
+            Self::On => "on",
+        }
+    }
 }
 
 /// Which tests run after packing.
@@ -94,6 +113,16 @@ pub enum TestMode {
     Native,
     /// None.
     Skip,
+}
+
+/// What a job's GOCACHE starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GoCacheMode {
+    /// The standard library as gonda itself compiled it; nothing of other jobs.
+    #[default]
+    Private,
+    /// Whatever jobs before it compiled, as they left it: for recipes that one trusts.
+    Shared,
 }
 
 /// Go's own settings, as far as the user may choose them.

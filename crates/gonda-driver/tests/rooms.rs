@@ -15,7 +15,7 @@ fn main() {
 
 #[cfg(unix)]
 fn main() {
-    if let Some(code) = gonda_driver::isolation::trampoline(std::env::args_os()) {
+    if let Some(code) = gonda_driver::started_inside(std::env::args_os()) {
         #[allow(clippy::disallowed_methods, reason = "a test binary without a harness")]
         std::process::exit(i32::from(code));
     }
@@ -28,11 +28,16 @@ fn main() {
 
 #[cfg(unix)]
 mod unix {
+    use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use gonda_driver::isolation::{BuildEnv, Isolation, Mode, Modules, Room, RoomSpec, Upper, probe, remove_all};
+    use gonda_driver::isolation::{
+        BuildEnv, Format, GoCache, Isolation, Link, Mode, Modules, Reach, Room, RoomSpec, SERVICE, Serve, Upper, probe,
+        remove_all,
+    };
     use gonda_driver::process::{Command, Exit};
     use gonda_driver::script::{self, ActivatedEnv, Job, Settings};
     use gonda_driver::{Events, Result};
@@ -50,11 +55,16 @@ mod unix {
         ("exit codes, signals and orphans", exit_codes_signals_and_orphans),
         ("cancelling ends everything", cancelling_ends_everything),
         ("the modules are fenced", the_modules_are_fenced),
+        ("a go cache is kept from scripts", a_go_cache_is_kept_from_scripts),
         ("several commands in one room", several_commands_in_one_room),
         ("a work folder moves on", a_work_folder_moves_on),
         ("odd names", odd_names),
         ("a missing program", a_missing_program),
         ("the machine is hidden", the_machine_is_hidden),
+        ("a wild script is limited", a_wild_script_is_limited),
+        ("gonda is at hand", gonda_is_at_hand),
+        ("programs of another format", programs_of_another_format),
+        ("the network holds one thing", the_network_holds_one_thing),
         ("scripts in their environment", scripts_in_their_environment),
         ("a killed gonda leaves nothing", a_killed_gonda_leaves_nothing),
     ];
@@ -155,6 +165,7 @@ mod unix {
                 ("PREFIX", shown(&paths.prefix)),
                 ("SRC_DIR", shown(&paths.src_dir)),
                 ("GOPATH", shown(&paths.src_dir.join("gopath"))),
+                ("GOCACHE", shown(&paths.go_cache)),
                 ("HOME", shown(&paths.home)),
                 ("TMPDIR", shown(&paths.tmp)),
                 ("RECIPE_DIR", shown(&paths.recipe_dir)),
@@ -162,6 +173,7 @@ mod unix {
             let mut output = String::new();
             let exit = self.runtime.block_on(room.run(
                 command,
+                &Reach::Everything,
                 |line| {
                     output.push_str(line);
                     output.push('\n');
@@ -202,6 +214,32 @@ mod unix {
                 std::fs::copy(entry.path(), target).unwrap();
             }
         }
+    }
+
+    fn a_go_cache_is_kept_from_scripts(world: &World) {
+        let layer = world.folder.path().join("gocache/layer");
+        write(&layer.join("00/x-d"), "compiled");
+        let mut room = world.room("job");
+        assert_eq!(world.run(&room, "ls -A $GOCACHE"), "");
+        room.set_go_cache(GoCache::Layer(layer.clone())).unwrap();
+        let hostile = "cat $GOCACHE/00/x-d; echo; date +%s; cat $GOCACHE/trim.txt; echo; echo evil > $GOCACHE/00/x-d; \
+                       echo more > $GOCACHE/00/y-d; cat $GOCACHE/00/x-d; rm -r $GOCACHE/00";
+        let said = world.run(&room, hostile);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!((lines[0], lines[3]), ("compiled", "evil"), "{said}");
+        let [now, trimmed] = [lines[1], lines[2]].map(|line| line.parse::<i64>().unwrap());
+        assert!((0..60).contains(&(now - trimmed)), "{said}");
+        room.close().unwrap();
+        assert_eq!(std::fs::read_to_string(layer.join("00/x-d")).unwrap(), "compiled");
+        assert_eq!(std::fs::read_dir(layer.join("00")).unwrap().count(), 1);
+
+        let shared = world.folder.path().join("gocache/shared");
+        let mut spec = world.spec("job");
+        spec.go_cache = GoCache::Shared(shared.clone());
+        let room = Room::prepare(spec, world.mode).unwrap();
+        world.run(&room, "echo kept > $GOCACHE/z");
+        room.close().unwrap();
+        assert_eq!(std::fs::read_to_string(shared.join("z")).unwrap(), "kept\n");
     }
 
     fn paths_are_as_promised(world: &World) {
@@ -302,7 +340,9 @@ mod unix {
             .env([("PATH", "/usr/bin:/bin")]);
         let beat = room.disk().src_dir.join("beat");
         world.runtime.block_on(async {
-            let limited = tokio::time::timeout(Duration::from_millis(500), room.run(command, |_| {}, None)).await;
+            let limited =
+                tokio::time::timeout(Duration::from_millis(500), room.run(command, &Reach::Everything, |_| {}, None))
+                    .await;
             assert!(limited.is_err());
             tokio::time::sleep(Duration::from_millis(300)).await;
             let then = std::fs::metadata(&beat).unwrap().len();
@@ -351,6 +391,55 @@ mod unix {
         world.run(&third, "cat a; test -f $GOPATH/pkg/go.mod; test -d $GOPATH/pkg/mod");
     }
 
+    fn gonda_is_at_hand(world: &World) {
+        let mut spec = world.spec("job");
+        spec.own = true;
+        if world.mode.has_fixed_paths() {
+            let seen = "/opt/gonda/b/build_env/bin/tool".into();
+            spec.links.push(Link { seen, target: "/opt/gonda/b/own/gonda".into() });
+        }
+        let room = Room::prepare(spec, world.mode).unwrap();
+        let own = room.paths().own.clone().unwrap();
+        std::fs::write(room.disk().own.join("settings"), "x").unwrap();
+        let script = "test -x gonda; cat settings; echo y > record";
+        let script = format!("cd '{}'; {}", own.display(), script);
+        for _ in 0..2 {
+            assert_eq!(world.run(&room, &script), "x\n");
+        }
+        assert_eq!(std::fs::read_to_string(room.disk().own.join("record")).unwrap(), "y\n");
+        if world.mode.has_fixed_paths() {
+            world.run(&room, "! echo x > /opt/gonda/b/own/gonda");
+            let shown = world.run(&room, "readlink $BUILD_PREFIX/bin/tool; test -x $BUILD_PREFIX/bin/tool");
+            assert_eq!(shown.trim(), "/opt/gonda/b/own/gonda");
+            assert!(world.shared_env().join("bin/tool").symlink_metadata().unwrap().is_file());
+        }
+    }
+
+    fn programs_of_another_format(world: &World) {
+        if !world.mode.has_fixed_paths() {
+            return;
+        }
+        let mut spec = world.spec("job");
+        spec.formats.push(Format {
+            name: "gonda-test".to_owned(),
+            magic: b"GONDA\0TEST".to_vec(),
+            mask: b"\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff".to_vec(),
+            interpreter: "/bin/echo".into(),
+        });
+        let room = Room::prepare(spec, world.mode).unwrap();
+        let script = "printf 'GONDA1TEST' > prog; printf 'GONDA1BEST' > other; chmod +x prog other; ./prog a 'b  c'
+            if ./other; then exit 1; fi 2> /dev/null";
+        match world.try_run(&room, script).unwrap() {
+            (exit, output) if exit.success() => {
+                assert_eq!(output, "./prog ./prog a b  c\n");
+            }
+            // Namespaces have formats of their own since Linux 6.7.
+            (_, output) => {
+                println!("programs of another format: skipped, the kernel has none for a namespace: {output}")
+            }
+        }
+    }
+
     fn odd_names(world: &World) {
         let mut spec = world.spec("a, b:c\\d é");
         spec.modules = Modules::Empty;
@@ -361,7 +450,7 @@ mod unix {
     fn a_missing_program(world: &World) {
         let room = world.room("job");
         let command = Command::new("/nonexistent/program", &room.paths().src_dir);
-        let error = world.runtime.block_on(room.run(command, |_| {}, None)).unwrap_err();
+        let error = world.runtime.block_on(room.run(command, &Reach::Everything, |_| {}, None)).unwrap_err();
         assert!(error.to_string().starts_with("`/nonexistent/program` can't be started in `"), "{error}");
     }
 
@@ -381,6 +470,68 @@ mod unix {
         let output = world.run(&room, &script);
         assert!(output.contains("\n1000\ngonda\n"), "{output}");
         assert!(output.ends_with("gonda\n"), "{output}");
+    }
+
+    fn a_wild_script_is_limited(world: &World) {
+        if world.mode == Mode::Plain {
+            return;
+        }
+        let room = world.room("job");
+        let output = world.run(&room, "ulimit -c; cat /proc/self/oom_score_adj; ulimit -u 2>/dev/null || echo 1");
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines[..2], ["0", "500"], "{output}");
+        assert!(lines[2].parse::<u64>().is_ok_and(|most| most <= 16_384), "{output}");
+        // What forks on and on, here for 200 times, ends with its room.
+        let script =
+            "f() { [ $1 -gt 200 ] || { (while :; do echo x >> beat; sleep 0.2; done) & f $(($1 + 1)); }; }; f 1; wait";
+        let command =
+            Command::new("/bin/sh", &room.paths().src_dir).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
+        let beat = room.disk().src_dir.join("beat");
+        world.runtime.block_on(async {
+            let run = room.run(command, &Reach::Loopback(None), |_| {}, None);
+            assert!(tokio::time::timeout(Duration::from_millis(1500), run).await.is_err());
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let then = std::fs::metadata(&beat).unwrap().len();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_eq!(std::fs::metadata(&beat).unwrap().len(), then);
+        });
+    }
+
+    fn the_network_holds_one_thing(world: &World) {
+        if world.mode == Mode::Plain {
+            return;
+        }
+        let outside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let serve: Serve = Arc::new(|listener| {
+            std::thread::spawn(move || {
+                // The room's last command is gone before the listener is.
+                while let Ok((mut stream, _)) = listener.accept() {
+                    let _ = stream.write_all(b"from outside\n");
+                }
+            });
+            Ok(())
+        });
+        let room = world.room("job");
+        let run = |reach: &Reach, script: &str| {
+            let mut output = String::new();
+            let command =
+                Command::new("/bin/bash", &room.paths().src_dir).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
+            let on_line = |line: &str| output.push_str(line);
+            let exit = world.runtime.block_on(room.run(command, reach, on_line, None)).unwrap();
+            assert!(exit.success(), "{script}: {}\n{output}", exit.describe());
+            output
+        };
+        let address = |address: std::net::SocketAddr| format!("/dev/tcp/{}/{}", address.ip(), address.port());
+        let (service, outside) = (address(SERVICE), address(outside.local_addr().unwrap()));
+        // Twice, for each command has a network of its own.
+        for _ in 0..2 {
+            let output = run(&Reach::Loopback(Some(serve.clone())), &format!("cat < {service}"));
+            assert_eq!(output, "from outside");
+        }
+        let closed = format!("! (: < {outside}) 2>/dev/null && (: < /dev/tcp/192.0.2.1/80) 2>&1 | grep -q unreachable");
+        run(&Reach::Loopback(Some(serve)), &closed);
+        run(&Reach::Loopback(None), &format!("! (: < {service}) 2>/dev/null"));
+        run(&Reach::Everything, &format!(": < {outside}"));
     }
 
     /// A v0 and a v1 script with activation, as the driver prepares them, really run.
@@ -425,7 +576,10 @@ mod unix {
                     out.push('\n');
                 }
             };
-            let exit = world.runtime.block_on(room.run(prepared.command(room.paths()), on_line, None)).unwrap();
+            let exit = world
+                .runtime
+                .block_on(room.run(prepared.command(room.paths()), &Reach::Everything, on_line, None))
+                .unwrap();
             let expected = format!(
                 "{}\nlinux/amd64 0 -trimpath\n{}\nshared tool\nshared tool\nyes given given\n",
                 room.paths().prefix.display(),
@@ -446,7 +600,7 @@ mod unix {
         let script = "while true; do echo x >> beat; sleep 0.05; done";
         let command =
             Command::new("/bin/sh", &room.paths().src_dir).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
-        let _ = runtime.block_on(room.run(command, |_| {}, None));
+        let _ = runtime.block_on(room.run(command, &Reach::Everything, |_| {}, None));
     }
 
     fn a_killed_gonda_leaves_nothing(world: &World) {

@@ -43,6 +43,10 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Build packages from recipes
     Build(BuildArgs),
+    /// Bring all that builds take from elsewhere into the caches
+    Fetch(FetchArgs),
+    /// Write down what builds take from elsewhere, beside the recipe
+    Lock(FetchArgs),
     /// Show what a recipe would build
     Render(RenderArgs),
     /// Run the tests that packages carry
@@ -112,17 +116,26 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_enum)]
     pub(crate) test: Option<TestArg>,
 
-    /// What scripts may reach
-    #[arg(long, value_name = "MODE")]
-    pub(crate) network: Option<String>,
+    /// What build scripts may reach
+    #[arg(long, value_enum)]
+    pub(crate) network: Option<NetworkArg>,
 
     /// How jobs are kept apart from the machine and one another
     #[arg(long, value_enum)]
     pub(crate) isolation: Option<IsolationArg>,
 
+    /// What a job's GOCACHE starts with: `private`, the standard library as gonda compiled it; `shared`, whatever jobs
+    /// before it left there, for recipes that you trust
+    #[arg(long, value_name = "MODE")]
+    pub(crate) go_cache: Option<String>,
+
     /// Folder or url asked first for every source; repeatable
     #[arg(long, value_name = "DIR|URL")]
     pub(crate) source_mirror: Vec<String>,
+
+    /// Build with what `gonda.conda-lock.yml` says, and fail where that has changed
+    #[arg(long)]
+    pub(crate) locked: bool,
 
     /// Leave out packages that are there already
     #[arg(long)]
@@ -145,12 +158,43 @@ pub(crate) struct BuildArgs {
     pub(crate) compression_level: Option<i32>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// Where packages lie that were built before; their channel is asked first
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
+
+    /// Folder or url asked first for every source; repeatable
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) source_mirror: Vec<String>,
+
+    /// Whether to fetch what packages' tests need
+    #[arg(long, value_enum)]
+    pub(crate) test: Option<TestArg>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TestArg {
     /// Packages that this machine can run
     Native,
     /// None
     Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkArg {
+    /// Go modules, through gonda's own proxy, which fetches what its store lacks
+    Modules,
+    /// Go modules of gonda's store
+    Off,
+    /// Everything
+    On,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

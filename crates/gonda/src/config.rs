@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gonda_driver::isolation::Isolation;
-use gonda_driver::settings::{ChannelChoice, GoSettings, Network, Settings, TestMode};
+use gonda_driver::settings::{ChannelChoice, GoCacheMode, GoSettings, Network, Settings, TestMode};
 use gonda_driver::{Error, Kind, Result};
 use rattler_conda_types::Subdir;
 use serde::Deserialize;
 
-use crate::args::{IsolationArg, TestArg};
+use crate::args::{IsolationArg, NetworkArg, TestArg};
 
 /// What can be configured, as written in one place; the command line is the first such place.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -23,6 +23,7 @@ pub(crate) struct Layer {
     pub(crate) isolation: Option<String>,
     pub(crate) network: Option<String>,
     pub(crate) test: Option<String>,
+    pub(crate) go_cache: Option<String>,
     pub(crate) jobs: Option<usize>,
     pub(crate) compression_level: Option<i32>,
     pub(crate) goproxy: Option<String>,
@@ -44,6 +45,7 @@ impl Layer {
             isolation: self.isolation.or(lower.isolation),
             network: self.network.or(lower.network),
             test: self.test.or(lower.test),
+            go_cache: self.go_cache.or(lower.go_cache),
             jobs: self.jobs.or(lower.jobs),
             compression_level: self.compression_level.or(lower.compression_level),
             goproxy: self.goproxy.or(lower.goproxy),
@@ -159,6 +161,7 @@ fn from_variables(surroundings: &Surroundings) -> Result<Layer> {
         isolation: text("GONDA_ISOLATION"),
         network: text("GONDA_NETWORK"),
         test: text("GONDA_TEST"),
+        go_cache: text("GONDA_GO_CACHE"),
         jobs: number("GONDA_JOBS")?.and_then(|value| usize::try_from(value).ok()),
         compression_level: number("GONDA_COMPRESSION_LEVEL")?.and_then(|value| i32::try_from(value).ok()),
         goproxy: text("GONDA_GOPROXY"),
@@ -245,19 +248,25 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         Some("env") => Isolation::Env,
         Some(other) => return Err(wrong_value("isolation", other, "auto, strict or env")),
     };
-    let network = match layer.network.as_deref() {
-        None | Some("on") => Network::On,
-        Some(mode @ ("modules" | "off")) => {
-            return Err(Error::new(Kind::Usage, format!("the network mode `{mode}` is not there yet")).help(
-                "use `--network on`; scripts reach the network, and Go modules still come through gonda's store",
-            ));
+    let network = match (layer.network.as_deref(), fixed.offline) {
+        (None | Some("off" | "modules"), true) | (Some("off"), false) => Network::Off,
+        (None | Some("modules"), false) => Network::Modules,
+        (Some("on"), false) => Network::On,
+        (Some("on"), true) => {
+            return Err(Error::new(Kind::Usage, "`--offline` and the network mode `on` exclude each other")
+                .help("leave one of them out; `--offline` means that scripts reach nothing either"));
         }
-        Some(other) => return Err(wrong_value("network", other, "on")),
+        (Some(other), _) => return Err(wrong_value("network", other, "modules, off or on")),
     };
     let test = match layer.test.as_deref() {
         None | Some("native") => TestMode::Native,
         Some("skip") => TestMode::Skip,
         Some(other) => return Err(wrong_value("test", other, "native or skip")),
+    };
+    let go_cache = match layer.go_cache.as_deref() {
+        None | Some("private") => GoCacheMode::Private,
+        Some("shared") => GoCacheMode::Shared,
+        Some(other) => return Err(wrong_value("go-cache", other, "private or shared")),
     };
     let jobs = layer.jobs.filter(|jobs| *jobs > 0);
     Ok(Settings {
@@ -278,6 +287,7 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         skip_existing: fixed.skip_existing,
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        go_cache,
         go: GoSettings {
             goproxy: layer.goproxy,
             gonosumdb: layer.gonosumdb,
@@ -303,6 +313,15 @@ pub(crate) fn isolation_word(value: Option<IsolationArg>) -> Option<String> {
         IsolationArg::Auto => "auto".to_owned(),
         IsolationArg::Strict => "strict".to_owned(),
         IsolationArg::Env => "env".to_owned(),
+    })
+}
+
+/// As [`isolation_word`].
+pub(crate) fn network_word(value: Option<NetworkArg>) -> Option<String> {
+    value.map(|value| match value {
+        NetworkArg::Modules => "modules".to_owned(),
+        NetworkArg::Off => "off".to_owned(),
+        NetworkArg::On => "on".to_owned(),
     })
 }
 

@@ -7,15 +7,16 @@ use gonda_packager::{Artifact, Compression, Package};
 use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
+use super::batch;
 use super::job::{Group, Job, Solved};
-use super::modules::has_go;
 use super::top_level;
 use crate::environment::{self, Share};
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
-use crate::script::{self, ActivatedEnv, Outside, Prepared};
+use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
+use crate::settings::Network;
 use crate::source::git_report;
 use crate::stage::{self, Stage};
-use crate::{Error, Event, Kind, Phase, Result, index, info};
+use crate::{Error, Event, Kind, Phase, Result, crossing, index, info, lock, modules};
 
 /// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
 const EARLIEST: i64 = 315_532_800;
@@ -66,8 +67,12 @@ impl Job<'_> {
         } else {
             spec.modules = self.modules(group, solved, None).await?;
         }
-        spec.binds = script::passed_files(&self.script_settings(group, solved, None));
-        let room = Room::prepare(spec, mode)?;
+        spec.binds = script::passed_files(&self.script_settings(group, solved));
+        spec.binds.extend(batch::bind(&self.output, mode)?);
+        let crossing = self.crossing(group, solved)?;
+        crossing::equip(&mut spec, mode, &crossing);
+        let modules = spec.modules.clone();
+        let mut room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
 
         if merged {
@@ -83,11 +88,32 @@ impl Job<'_> {
                 environment::install(self.channels, &solved.host, target, at, seen_as, Share::Private).await?;
             }
         }
+        crossing::furnish(&room, &crossing)?;
+        self.provide_go_cache(group, solved, &modules, &mut room).await?;
+        let disk = room.disk();
         remove_all(&disk.src_dir)?;
         fs_err::rename(&group.work, &disk.src_dir)?;
         let skip = std::path::absolute(&settings.output_dir)?;
         crate::source::copy_tree(&self.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
+        // A lock is about the recipe, and no part of it: with it or without, the package is the same.
+        let lock = disk.recipe_dir.join(lock::FILE_NAME);
+        if lock.is_file() {
+            fs_err::remove_file(lock)?;
+        }
         Ok(room)
+    }
+
+    /// What host tools have to know, should this be a cross build.
+    fn crossing(&self, group: &Group, solved: &Solved) -> Result<crossing::Facts<'_>> {
+        let found = crate::modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
+        Ok(crossing::Facts {
+            closed: self.network().0 != Network::On,
+            target: self.output.target_platform,
+            build: self.output.build_platform,
+            package: &self.output.name,
+            go: super::modules::has_go(solved),
+            modules: found.paths(),
+        })
     }
 
     async fn run_and_pack(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<Artifact> {
@@ -105,20 +131,18 @@ impl Job<'_> {
     pub(super) async fn run_scripts(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<()> {
         let (disk, seen) = (room.disk(), room.paths());
         let log = self.start_log()?;
-        let mut activated = Vec::new();
-        if !solved.host.is_empty() && !self.output.build.merge_build_host {
-            activated.push(activate(&disk.prefix, &seen.prefix)?);
-        }
-        activated.push(activate(&disk.build_prefix, &seen.build_prefix)?);
+        let activated = self.activated(solved, room)?;
         // Held until the last script has ended.
-        let proxy = match has_go(solved) {
-            true => Some(self.module_proxy(&disk.build_prefix).await?),
-            false => None,
-        };
+        let network = self.open_network(solved, &disk.build_prefix).await?;
+        if let (true, Some(proxy)) = (self.network().0 != Network::On, network.go_proxy()) {
+            crossing::hold_to_proxy(room, &proxy)?;
+        }
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
-            ..self.script_settings(group, solved, proxy.as_ref().map(|proxy| proxy.goproxy(true)))
+            batch: batch::program(room.mode())?,
+            go_proxy: network.go_proxy(),
+            ..self.script_settings(group, solved)
         };
         let rendering = &self.selection.rendering;
         let index = self.index;
@@ -131,32 +155,53 @@ impl Job<'_> {
             render: &|text, environment| Ok(rendering.render_script(index, text, environment)?),
         })?;
         let system = script::programs_of_the_system(disk, self.output.target_platform.is_windows());
-        for line in system.iter().map(script::SystemProgram::describe) {
+        for line in system.iter().map(script::SystemProgram::describe).chain(network.note.clone()) {
             append(&log, &line)?;
         }
         if prepared.is_empty() {
             self.events.note(&self.name, "the recipe has no build script");
         }
+        let mut journal = crossing::journal(room);
         for script in &prepared {
             for note in &script.environment.notes {
                 append(&log, note)?;
             }
             script.write(&disk.src_dir)?;
-            let on_line = |line: &str| {
+            let mut attempts = Attempts::default();
+            let tell = |line: &str| {
                 self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
             };
-            let exit = room.run(script.command(seen), on_line, Some(&log)).await?;
+            let tell_news = |journal: &mut Option<crossing::Journal>| {
+                for line in journal.iter_mut().flat_map(crossing::Journal::news) {
+                    tell(&line);
+                    // It is told, at least.
+                    let _ = append(&log, &line);
+                }
+            };
+            let on_line = |line: &str| {
+                attempts.read(line);
+                tell_news(&mut journal);
+                tell(line);
+            };
+            let exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)).await?;
+            tell_news(&mut journal);
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
+                let why = crossing::explain(&exit.last_lines, self.output.target_platform);
                 let help = format!(
-                    "the whole log is `{}`; the job's folders stay in `{}` until the next build",
+                    "{}the whole log is `{}`; the job's folders stay in `{}` until the next build",
+                    why.map(|why| format!("{why}; ")).unwrap_or_default(),
                     log.display(),
                     disk.dir.display()
                 );
+                let help = match network.help(&attempts) {
+                    Some(reason) => format!("{reason}; {help}"),
+                    None => help,
+                };
                 return Err(Error::new(Kind::Build, message).because(LastLines(exit.last_lines)).help(help));
             }
         }
-        Ok(())
+        modules::remember_answers(&self.request.settings.cache_root, &self.request.located.recipe, &network.answers())
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.
@@ -249,18 +294,28 @@ impl Job<'_> {
         given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)
     }
 
-    fn script_settings(&self, group: &Group, solved: &Solved, go_proxy: Option<String>) -> script::Settings {
+    /// The environments that a script has activated, the last on top.
+    pub(super) fn activated(&self, solved: &Solved, room: &Room) -> Result<Vec<ActivatedEnv>> {
+        let (disk, seen) = (room.disk(), room.paths());
+        let mut activated = Vec::new();
+        if !solved.host.is_empty() && !self.output.build.merge_build_host {
+            activated.push(activate(&disk.prefix, &seen.prefix)?);
+        }
+        activated.push(activate(&disk.build_prefix, &seen.build_prefix)?);
+        Ok(activated)
+    }
+
+    pub(super) fn script_settings(&self, group: &Group, solved: &Solved) -> script::Settings {
         let settings = &self.request.settings;
         let go_environment: IndexMap<String, String> =
             settings.go.environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         script::Settings {
             cpu_count: settings.jobs,
             source_date_epoch: self.timestamp(group),
-            go_proxy,
             go_environment,
             go_version: go_version(&solved.build),
             caller: settings.caller_environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            open_network: true,
+            open_network: self.network().0 == Network::On,
             ..script::Settings::default()
         }
     }

@@ -5,9 +5,9 @@ use std::process::Output;
 
 use super::job::{Group, Job, Solved};
 use crate::isolation::Modules;
-use crate::modules::{self, GoRunner, ModuleStore, Proxy, ProxySettings, SetSettings};
+use crate::modules::{self, GoRunner, Known, ModuleSet, ModuleStore, ProxySettings, SetSettings};
 use crate::process::{self, Command};
-use crate::{Result, host};
+use crate::{Error, Result, host};
 
 /// What Go asks where neither the user nor the toolchain names a proxy.
 const DIRECT: &str = "direct";
@@ -22,32 +22,49 @@ impl Job<'_> {
         let (Some(build_env), true) = (build_env, self.session.mode().shares_modules()) else {
             return Ok(Modules::Empty);
         };
-        let goroot = build_env.join("go");
-        let go = goroot.join("bin").join(format!("go{}", std::env::consts::EXE_SUFFIX));
-        if !go.is_file() {
-            return Ok(Modules::Empty);
-        }
-        let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
-        let proxy = self.module_proxy(build_env).await?;
-        let settings =
-            SetSettings { folder: self.request.settings.cache_root.join("modsets"), goproxy: proxy.goproxy(true) };
-        let home = group.workspace.path().join("go-home");
-        fs_err::create_dir_all(&home)?;
-        let runner = Runner { go, goroot, home, job: self };
-        match modules::module_set(&settings, &found.modules, &runner).await {
+        match self.module_set(group, build_env).await {
             Ok(Some(set)) => Ok(Modules::Shared(set.folder)),
             Ok(None) => Ok(Modules::Empty),
             // The script may do something about it (a patch, `go mod tidy`), or not need what can't be had.
             Err(error) => {
-                let cause = error.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-                self.events.note(&self.name, format!("no modules beforehand: {error}{cause}"));
+                self.events.note(&self.name, format!("no modules beforehand: {}", in_one_line(&error)));
                 Ok(Modules::Empty)
             }
         }
     }
 
-    /// gonda's module proxy for this job, over the store that all jobs share. It listens until dropped.
-    pub(super) async fn module_proxy(&self, build_env: &Path) -> Result<Proxy> {
+    /// The modules of the source's main modules, downloaded if they are not there; `None` where there are none to
+    /// download, or no toolchain in its usual place.
+    pub(super) async fn module_set(&self, group: &Group, build_env: &Path) -> Result<Option<ModuleSet>> {
+        let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
+        let folder = self.request.settings.cache_root.join("modsets");
+        match modules::known_set(&folder, &found.modules)? {
+            Known::NotNeeded => return Ok(None),
+            Known::Made(set) => return Ok(Some(set)),
+            Known::Missing => {}
+        }
+        let Some(runner) = self.go_runner(group, build_env)? else { return Ok(None) };
+        let offline = self.request.settings.offline;
+        let proxy = self.module_store(build_env, offline)?.serve().await?;
+        // This is the time to fetch, so Go may go on with a module's own repository.
+        let settings = SetSettings { folder, goproxy: proxy.goproxy(!offline) };
+        modules::module_set(&settings, &found.modules, &runner).await
+    }
+
+    /// The toolchain of a build environment, for gonda itself; `None` where it is not in its usual place.
+    pub(super) fn go_runner(&self, group: &Group, build_env: &Path) -> Result<Option<Runner<'_>>> {
+        let goroot = build_env.join("go");
+        let go = goroot.join("bin").join(format!("go{}", std::env::consts::EXE_SUFFIX));
+        if !go.is_file() {
+            return Ok(None);
+        }
+        let home = group.workspace.path().join("go-home");
+        fs_err::create_dir_all(&home)?;
+        Ok(Some(Runner { go, goroot, home, job: self }))
+    }
+
+    /// The module store that all jobs share; `offline` asks nobody for what it lacks.
+    pub(super) fn module_store(&self, build_env: &Path, offline: bool) -> Result<ModuleStore> {
         let settings = &self.request.settings;
         let goroot = build_env.join("go");
         let upstream = settings.go.goproxy.clone().or_else(|| modules::upstream_default(&goroot));
@@ -56,17 +73,23 @@ impl Job<'_> {
             None => modules::sumdb_default(&goroot),
         };
         let sumdb = sumdb.and_then(|text| text.split_whitespace().next().map(str::to_owned));
-        let store = self.session.module_store(ProxySettings {
+        self.session.module_store(ProxySettings {
             store: settings.cache_root.join("gomod"),
             upstream: upstream.unwrap_or_else(|| DIRECT.to_owned()),
             noproxy: settings.go.goprivate.clone().unwrap_or_default(),
             sumdb: sumdb.into_iter().filter(|name| name != "off").collect(),
-            offline: settings.offline,
+            offline,
+            answers: self.request.lock.as_ref().map(|lock| lock.answers()),
             system_proxies: true,
-            ..ProxySettings::default()
-        })?;
-        ModuleStore::serve(&store, None).await
+        })
     }
+}
+
+/// An error with its cause and help.
+pub(super) fn in_one_line(error: &Error) -> String {
+    let cause = error.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let help = error.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("{error}{cause}{help}")
 }
 
 /// Whether Go is in the build environment.
@@ -74,8 +97,9 @@ pub(super) fn has_go(solved: &Solved) -> bool {
     solved.build.iter().any(|record| record.package_record.name.as_normalized() == "go")
 }
 
-/// The toolchain of the build environment, run by gonda itself to download modules, which executes nothing of theirs.
-struct Runner<'a> {
+/// The toolchain of the build environment, run by gonda itself to download modules and to list packages, which executes
+/// nothing of theirs.
+pub(super) struct Runner<'a> {
     go: PathBuf,
     goroot: PathBuf,
     home: PathBuf,

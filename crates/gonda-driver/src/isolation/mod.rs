@@ -5,24 +5,28 @@
 //! ([`paths`]). It writes into a layer of its own over the shared build environment and the shared modules. Elsewhere
 //! it runs in real folders below the cache's work folder, all of them its own.
 //!
-//! A program that uses this module must call [`trampoline`] first thing in `main`: gonda starts itself again to set
-//! the namespaces up.
+//! A program that uses this module must call [`crate::started_inside`] first thing in `main`: gonda starts itself again
+//! to set the namespaces up.
 
 #[cfg(target_os = "linux")]
 mod mounts;
+#[cfg(target_os = "linux")]
+mod network;
 pub mod paths;
+mod reach;
 mod remove;
 mod room;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::{Error, Events, Kind, Result};
 
+pub use reach::{Reach, SERVICE, Serve};
 pub use remove::remove_all;
-pub use room::{Bind, BuildEnv, DiskPaths, Modules, Room, RoomSpec, SeenPaths};
+pub use room::{Bind, BuildEnv, DiskPaths, Format, GoCache, Link, Modules, Room, RoomSpec, SeenPaths};
 
 /// What the user asked for with `--isolation`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,6 +74,13 @@ impl Mode {
     #[must_use]
     pub fn has_fixed_paths(self) -> bool {
         matches!(self, Self::Mounts { .. })
+    }
+
+    /// Whether [`Reach::Loopback`] holds: in namespaces, and on macOS by a profile of its sandbox. Elsewhere only the
+    /// environment keeps Go from the network.
+    #[must_use]
+    pub fn closes_network(self) -> bool {
+        self.has_fixed_paths() || crate::host::CLOSES_NETWORK
     }
 }
 
@@ -125,10 +136,11 @@ fn warn_once(reason: &str, events: &Events) {
     static SAID: Mutex<bool> = Mutex::new(false);
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if !std::mem::replace(&mut *said, true) {
+        let seen = if crate::host::CLOSES_NETWORK { "files" } else { "files and network" };
         events.warn(
             "",
             format!(
-                "scripts run without isolation, because {reason}; they get a clean environment, see the machine's files, \
+                "scripts run without isolation, because {reason}; they get a clean environment, see the machine's {seen}, \
                  and compiled files that hold a path of the build won't be the same in another folder"
             ),
         );
@@ -136,23 +148,18 @@ fn warn_once(reason: &str, events: &Events) {
 }
 
 /// The first argument by which gonda knows that it was started to set up a room.
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub(crate) const TRAMPOLINE: &str = "__room";
 
-/// Runs the inside of a room, if that is what this process was started for, and returns its exit code; `None`
-/// otherwise. Must be called before any thread is started, with `std::env::args_os()`.
-#[must_use]
-pub fn trampoline(args: impl IntoIterator<Item = OsString>) -> Option<u8> {
-    let mut args = args.into_iter().skip(1);
-    if args.next()? != TRAMPOLINE {
-        return None;
-    }
+/// The inside of a room: what this process does when [`TRAMPOLINE`] is its first argument, and `stage` its second.
+/// Returns its exit code.
+pub(crate) fn trampoline(stage: Option<&OsStr>) -> u8 {
     #[cfg(target_os = "linux")]
     {
-        Some(mounts::enter(args.next().as_deref()))
+        mounts::enter(stage)
     }
     #[cfg(not(target_os = "linux"))]
     {
-        Some(Kind::Bug.exit_code())
+        let _ = stage;
+        Kind::Bug.exit_code()
     }
 }

@@ -8,11 +8,15 @@
 //!
 //! Only safe calls of the `nix` crate are used.
 
+use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead as _, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use nix::errno::Errno;
@@ -22,12 +26,17 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Gid, Uid, pivot_root, sethostname, setsid};
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncWriteExt as _, Interest};
+use tokio::net::UnixStream;
 
-use super::room::{Bind, io_error};
-use super::{TRAMPOLINE, paths};
+use super::reach::SERVICE;
+use super::room::{Bind, Format, Link, io_error};
+use super::{Reach, TRAMPOLINE, network, paths};
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result};
 
+/// The first process's argument, after [`TRAMPOLINE`], where the room has a network of its own.
+const CLOSED: &str = "closed";
 /// The second process's argument, after [`TRAMPOLINE`].
 const INIT: &str = "init";
 /// gonda's own program, whatever its name and even if the file was replaced meanwhile.
@@ -59,10 +68,25 @@ pub(super) struct Setup {
     report: PathBuf,
     binds: Vec<(PathBuf, PathBuf, bool)>,
     overlays: Vec<Overlay>,
+    pub(super) links: Vec<Link>,
+    pub(super) formats: Vec<Format>,
+    network: Network,
     program: String,
     args: Vec<String>,
     cwd: PathBuf,
     env: IndexMap<String, String>,
+}
+
+/// Whose network it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Network {
+    /// The machine's.
+    Machine,
+    /// The room's own, with nothing but loopback.
+    Own {
+        /// Where a listener is bound for gonda.
+        service: Option<SocketAddr>,
+    },
 }
 
 /// A layer of the job's own over a shared folder.
@@ -95,7 +119,13 @@ enum Report {
 }
 
 impl Setup {
-    pub(super) fn new(dir: &Path, binds: Vec<Bind>, overlays: Vec<Overlay>, command: &Command) -> Result<Self> {
+    pub(super) fn new(
+        dir: &Path,
+        binds: Vec<Bind>,
+        overlays: Vec<Overlay>,
+        reach: &Reach,
+        command: &Command,
+    ) -> Result<Self> {
         let text = |text: &OsStr| {
             let shown = text.to_string_lossy();
             text.to_str()
@@ -114,6 +144,12 @@ impl Setup {
                 .into_iter()
                 .map(|overlay| Ok(Overlay { lower: absolute(&overlay.lower)?, ..overlay }))
                 .collect::<Result<_>>()?,
+            links: Vec::new(),
+            formats: Vec::new(),
+            network: match reach {
+                Reach::Everything => Network::Machine,
+                Reach::Loopback(serve) => Network::Own { service: serve.is_some().then_some(SERVICE) },
+            },
             program: text(&command.program)?,
             args: command.args.iter().map(|arg| text(arg)).collect::<Result<_>>()?,
             cwd: command.cwd.clone(),
@@ -126,6 +162,7 @@ impl Setup {
 /// Makes the room and runs the command in it.
 pub(super) async fn run(
     setup: Setup,
+    reach: &Reach,
     hidden: Vec<String>,
     on_line: impl FnMut(&str) + Send,
     log: Option<&Path>,
@@ -144,10 +181,18 @@ pub(super) async fn run(
     let text = serde_json::to_vec(&setup).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
     let mut feed = format!("{}\n", text.len()).into_bytes();
     feed.extend_from_slice(&text);
-    let mut command = Command::new(SELF, &setup.dir).args([TRAMPOLINE]);
-    command.feed = Some(feed);
+    let closed = (setup.network != Network::Machine).then_some(CLOSED);
+    let mut command = Command::new(SELF, &setup.dir).args([TRAMPOLINE]).args(closed);
+    let unlinked = |error: std::io::Error| Error::new(Kind::Machine, "can't talk to a room").because(error);
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(unlinked)?;
+    command.stdin = Some(Arc::new(File::from(OwnedFd::from(theirs))));
     command.hidden = hidden;
-    let exit = process::run(command, on_line, log).await?;
+    ours.set_nonblocking(true).map_err(unlinked)?;
+    let ours = UnixStream::from_std(ours).map_err(unlinked)?;
+    let exit = tokio::select! {
+        exit = process::run(command, on_line, log) => exit?,
+        Err(error) = converse(ours, &feed, reach) => return Err(error),
+    };
 
     let report = match std::fs::read(&setup.report) {
         Ok(text) => serde_json::Deserializer::from_slice(&text).into_iter::<Report>().next().and_then(Result::ok),
@@ -172,10 +217,28 @@ pub(super) async fn run(
     }
 }
 
+/// gonda's side of a room's standard input: tells what to make, takes the listener, and holds the line, whose end is
+/// the room's. Completes only when it fails.
+async fn converse(mut line: UnixStream, feed: &[u8], reach: &Reach) -> Result<Infallible> {
+    // A process that ended early leaves a broken pipe; how it ended tells more than that.
+    if line.write_all(feed).await.is_ok()
+        && let Reach::Loopback(Some(serve)) = reach
+    {
+        let failed =
+            |error: std::io::Error| Error::new(Kind::Machine, "could not take over a room's network").because(error);
+        let received = line.async_io(Interest::READABLE, || network::receive(&line)).await.map_err(failed)?;
+        if let Some(listener) = received {
+            serve(listener)?;
+        }
+    }
+    std::future::pending().await
+}
+
 /// The trampoline: what this process does when it was started as `__room`.
 pub(super) fn enter(stage: Option<&OsStr>) -> u8 {
     let result = match stage {
-        None => outside(),
+        None => outside(CloneFlags::empty()),
+        Some(stage) if stage == CLOSED => outside(CloneFlags::CLONE_NEWNET),
         Some(stage) if stage == INIT => inside(),
         Some(_) => Err("started in an unknown way".to_owned()),
     };
@@ -196,14 +259,15 @@ fn step<T, E: std::fmt::Display>(what: impl std::fmt::Display, result: std::resu
     result.map_err(|error| format!("{what} failed: {error}"))
 }
 
-/// The first process: makes namespaces, starts the second, waits.
-fn outside() -> Step<u8> {
+/// The first process: makes namespaces, `more` of them beside those that every room has, starts the second, waits.
+fn outside(more: CloneFlags) -> Step<u8> {
     let (user, group) = (Uid::effective().as_raw(), Gid::effective().as_raw());
     let flags = CloneFlags::CLONE_NEWUSER
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWUTS;
+        | CloneFlags::CLONE_NEWUTS
+        | more;
     unshare(flags).map_err(|error| match error {
         // So says `user_namespaces(7)` of the limit `user.max_user_namespaces`, which some systems set to 0.
         Errno::ENOSPC | Errno::EUSERS => "user namespaces are switched off (`user.max_user_namespaces`)".to_owned(),
@@ -233,7 +297,11 @@ fn inside() -> Step<u8> {
         // Without a report gonda says that this process ended without one.
         let _ = report.write_all(&text);
     };
-    if let Err(reason) = make_room(&setup) {
+    let network = match setup.network {
+        Network::Machine => Ok(()),
+        Network::Own { service } => step("making a network", network::set_up(service, std::io::stdin())),
+    };
+    if let Err(reason) = network.and_then(|()| make_room(&setup)) {
         tell(&Report::Failed(reason.clone()));
         return Err(reason);
     }
@@ -245,6 +313,7 @@ fn inside() -> Step<u8> {
         std::process::exit(i32::from(Kind::Interrupted.exit_code()));
     });
 
+    limit();
     let mut command = std::process::Command::new(&setup.program);
     command.args(&setup.args).current_dir(&setup.cwd).env_clear().envs(&setup.env).stdin(Stdio::null());
     let child = match command.spawn() {
@@ -270,6 +339,26 @@ fn inside() -> Step<u8> {
             Err(error) => return Err(format!("waiting failed: {error}")),
         }
     }
+}
+
+/// How many processes and threads a script may have at once, if its user is not root, whom the kernel doesn't limit. A
+/// large Go build on a large machine has some thousands.
+const PROCESSES: u64 = 16_384;
+/// How much more likely a script is to be ended than others when memory runs out, of 1000: before gonda itself, and
+/// before what else the user runs.
+const FIRST_TO_GO: &str = "500";
+
+/// Keeps a script that has gone wild from taking the machine with it, as far as the system allows.
+fn limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    for (resource, most) in [(Resource::RLIMIT_NPROC, PROCESSES), (Resource::RLIMIT_CORE, 0)] {
+        if let Ok((_, hard)) = getrlimit(resource) {
+            let most = most.min(hard);
+            // Who can't be limited has lower limits already.
+            let _ = setrlimit(resource, most, most);
+        }
+    }
+    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
 }
 
 fn read_setup() -> Step<Setup> {
@@ -359,6 +448,10 @@ fn make_room(setup: &Setup) -> Step<()> {
         let what = format!("mounting an overlay at `{}`", overlay.seen.display());
         step(what, mount(Some("overlay"), &overlay.seen, Some("overlay"), MsFlags::empty(), Some(options.as_str())))?;
     }
+    for link in &setup.links {
+        replace_by_link(link)?;
+    }
+    register_formats(&setup.formats)?;
     for (index, _) in setup.overlays.iter().enumerate() {
         let lower = format!("{ASIDE}/lower{index}");
         step("putting a layer away", umount2(lower.as_str(), MntFlags::MNT_DETACH))?;
@@ -377,6 +470,50 @@ fn make_room(setup: &Setup) -> Step<()> {
     step("giving up privileges", nix::sys::prctl::set_no_new_privs())?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     step("tying this process to its parent", nix::sys::prctl::set_pdeathsig(Signal::SIGKILL))
+}
+
+/// Puts a link where a file of a shared folder is. A room's second command finds it there already.
+fn replace_by_link(link: &Link) -> Step<()> {
+    let Link { seen, target } = link;
+    let what = || format!("linking `{}`", seen.display());
+    if seen.read_link().is_ok_and(|present| present == *target) {
+        return Ok(());
+    }
+    match std::fs::remove_file(seen) {
+        // A script may have removed it, with the folder that it was in.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        removed => step(what(), removed)?,
+    }
+    step(what(), std::os::unix::fs::symlink(target, seen))
+}
+
+/// Tells the kernel what runs programs of other platforms, for this user namespace and those in it alone. Where it can't
+/// be told, such programs don't run, as anywhere.
+fn register_formats(formats: &[Format]) -> Step<()> {
+    const NONE: Option<&str> = None;
+    if formats.is_empty() {
+        return Ok(());
+    }
+    // The formats are forgotten with the mount, so it stays, out of sight.
+    let folder = Path::new(ASIDE).join("binfmt");
+    make_folder(&folder)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    if mount(Some("binfmt_misc"), &folder, Some("binfmt_misc"), flags, NONE).is_err() {
+        return Ok(());
+    }
+    for format in formats {
+        let what = format!("registering programs as `{}`", format.name);
+        step(what, std::fs::write(folder.join("register"), registration(format)))?;
+    }
+    Ok(())
+}
+
+/// A line for `binfmt_misc/register` (the kernel's `binfmt-misc.rst`). `F`: the interpreter is opened now; `P`: it gets
+/// the program's first argument too. Each byte is written as `\xNN`, for a NUL would end the text.
+fn registration(format: &Format) -> String {
+    let bytes = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    let Format { name, magic, mask, interpreter } = format;
+    format!(":{name}:M:0:{}:{}:{}:FP", bytes(magic), bytes(mask), interpreter.display())
 }
 
 fn make_folder(folder: &Path) -> Step<()> {
@@ -468,6 +605,17 @@ fn resolver_folder() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_format_is_one_line() {
+        let format = super::Format {
+            name: "foreign-pe".to_owned(),
+            magic: b"MZ\0".to_vec(),
+            mask: vec![0xff, 0xff, 0],
+            interpreter: "/opt/x".into(),
+        };
+        assert_eq!(super::registration(&format), r":foreign-pe:M:0:\x4d\x5a\x00:\xff\xff\x00:/opt/x:FP");
+    }
+
     #[test]
     fn mount_paths() {
         assert_eq!(super::unescape(r"/a\040b\134c"), r"/a b\c");
