@@ -15,5 +15,6 @@ mod hostile;
 mod jobs;
 mod matrix;
 mod network;
+mod offline;
 mod packages;
 mod reference;

@@ -7,15 +7,17 @@ use std::time::Instant;
 use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
+use super::fetch::go_sums;
 use super::matrix::Planned;
 use super::sources::Source;
 use super::truth::Known;
-use super::{JobReport, Plan, Request, Session, Status};
+use super::{Goal, JobReport, Plan, Request, Session, Status};
 use crate::channels::{self, Channels, SolveRequest};
+use crate::lock::Locked;
 use crate::planning::{Selection, Targets};
 use crate::source::Placed;
 use crate::workspace::Workspace;
-use crate::{Event, Events, Kind, Phase, Result, modules};
+use crate::{Event, Events, Kind, Phase, Result};
 
 /// What the jobs of a group see.
 #[derive(Clone)]
@@ -65,6 +67,7 @@ pub(super) async fn run_group(all: &Shared, planned: &[Planned], source: &Source
             cpus: all.cpus,
             index: planned.index,
             name: planned.name.clone(),
+            lock_key: format!("{}/{}", output.target_platform, output.name),
             output: output.clone(),
             log: None,
         };
@@ -119,6 +122,8 @@ pub(super) struct Job {
     pub(super) index: usize,
     /// What events call it.
     pub(super) name: String,
+    /// By which a lock knows it; empty where none holds it.
+    pub(super) lock_key: String,
     /// As rendered; finalised once its environments are solved.
     pub(super) output: Output,
     pub(super) log: Option<PathBuf>,
@@ -134,7 +139,11 @@ impl Job {
     async fn run(&mut self, shared: &mut Option<Group>, source: &Source, finished: &[PinnedOutput]) -> Result<Status> {
         let group = match shared {
             Some(group) => group,
-            None => shared.insert(source.group(&self.request.settings.cache_root).await?),
+            None => {
+                let group = source.group(&self.request.settings.cache_root).await?;
+                self.check_source(&group)?;
+                shared.insert(group)
+            }
         };
         self.phase(Phase::Solve);
         if self.request.targets == Targets::All
@@ -143,9 +152,13 @@ impl Job {
             return Ok(Status::NoToolchain { reason });
         }
         let solved = self.solve(group, finished).await?;
-        if self.request.dry_run {
-            let plan = Plan::new(&self.output, &self.channels, &solved.build, &solved.host);
-            return Ok(Status::Planned(Box::new(plan)));
+        match self.request.goal {
+            Goal::Build => {}
+            Goal::Plan => {
+                let plan = Plan::new(&self.output, &self.channels, &solved.build, &solved.host);
+                return Ok(Status::Planned(Box::new(plan)));
+            }
+            Goal::Fetch => return Ok(Status::Fetched(Box::new(self.fetch(group, solved).await?))),
         }
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
@@ -185,13 +198,18 @@ impl Job {
         if merged {
             specs.extend(rendering.specs(self.index, Env::Host, &resolved, &world)?);
         }
-        let floor = modules::toolchain_floor(&group.work)?;
-        let build = self.solve_one("build", &specs, floor, self.output.build_platform).await?;
+        if self.request.goal != Goal::Build {
+            specs = self.without_own_packages(&specs);
+        }
+        let build = self.solve_build(group, &specs).await?;
         resolved.build = self.resolve(&build, &specs).await?;
 
         let mut host = Vec::new();
         if !merged {
-            let specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
+            let mut specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
+            if self.request.goal != Goal::Build {
+                specs = self.without_own_packages(&specs);
+            }
             host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
             resolved.host = self.resolve(&host, &specs).await?;
         }
@@ -211,11 +229,16 @@ impl Job {
         &self,
         which: &str,
         specs: &[String],
-        constraints: Vec<String>,
+        mut constraints: Vec<String>,
         platform: Subdir,
     ) -> Result<Vec<RepoDataRecord>> {
         let native = platform == self.request.settings.build_platform && Subdir::current() == Some(platform);
-        self.channels
+        let locked = self.locked()?;
+        if let Some(locked) = &locked {
+            constraints = locked.constraints(which);
+        }
+        let solved = self
+            .channels
             .solve(&SolveRequest {
                 what: format!("{which} environment of `{}`", self.output.name),
                 specs: specs.to_vec(),
@@ -224,7 +247,33 @@ impl Job {
                 virtual_packages: channels::virtual_packages(platform, native)?,
                 extra_channel: Some(self.request.settings.output_dir.clone()),
             })
-            .await
+            .await;
+        let Some(locked) = locked else { return solved };
+        let solved = solved.map_err(|error| locked.unsolvable(which, error))?;
+        // The recipe's own packages are built, not locked.
+        let own = |record: &&RepoDataRecord| {
+            let name = record.package_record.name.as_normalized();
+            self.selection.rendering.outputs.iter().any(|output| output.name.eq_ignore_ascii_case(name))
+        };
+        let others: Vec<RepoDataRecord> = solved.iter().filter(|record| !own(record)).cloned().collect();
+        locked.check_environment(which, &others)?;
+        Ok(solved)
+    }
+
+    /// What a lock says of the output; `None` where nothing holds it.
+    fn locked(&self) -> Result<Option<Locked<'_>>> {
+        match &self.request.lock {
+            Some(lock) if !self.lock_key.is_empty() => Ok(Some(lock.output(&self.lock_key)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the source is the locked one, before any script changes it.
+    fn check_source(&self, group: &Group) -> Result<()> {
+        match self.locked()? {
+            Some(locked) => locked.check_source(&group.placed.identities, &go_sums(&group.work)?),
+            None => Ok(()),
+        }
     }
 
     /// Solved packages as finalising wants them; only those asked for by name bring their run exports.

@@ -6,6 +6,8 @@
 mod batch;
 mod budget;
 mod check;
+mod fetch;
+mod floor;
 mod go_cache;
 mod job;
 mod make;
@@ -35,6 +37,7 @@ pub(crate) use make::blocking;
 
 use self::matrix::Matrix;
 use crate::locate::Located;
+use crate::lock::{self, Lock, LockedOutput};
 use crate::planning::{self, Selected, Selection, Targets};
 use crate::settings::Settings;
 use crate::testbed::TestSummary;
@@ -51,10 +54,49 @@ pub struct Request {
     pub targets: Targets,
     /// For which platform a recipe's own variant file is read.
     pub config_platform: ConfigPlatform,
-    /// Only plan: solve, but run nothing.
-    pub dry_run: bool,
+    /// How far to go.
+    pub goal: Goal,
+    /// What the builds are held to.
+    pub lock: Option<Arc<Lock>>,
     /// Everything else.
     pub settings: Settings,
+}
+
+impl Request {
+    /// The files that decide what is built.
+    ///
+    /// # Errors
+    /// When a folder can't be read.
+    pub fn inputs(&self) -> Result<Vec<PathBuf>> {
+        lock::inputs(&self.located, &self.variants, &self.settings.output_dir)
+    }
+}
+
+/// How far a request goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Goal {
+    /// Packages.
+    #[default]
+    Build,
+    /// Solved environments; nothing is run.
+    Plan,
+    /// Caches that hold all that a build takes from elsewhere.
+    Fetch,
+}
+
+/// What was brought into the caches for an output.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fetched {
+    /// How many conda packages its environments have.
+    pub packages: usize,
+    /// How many Go modules.
+    pub modules: usize,
+    /// The same, for a lock.
+    #[serde(skip)]
+    pub lock: LockedOutput,
+    /// The channels that were asked, as metadata names them.
+    #[serde(skip)]
+    pub channels: Vec<String>,
 }
 
 /// How a job ended.
@@ -76,6 +118,8 @@ pub enum Status {
     Exists(PathBuf),
     /// Only planned.
     Planned(Box<Plan>),
+    /// Only fetched.
+    Fetched(Box<Fetched>),
     /// No package.
     Failed(Error),
     /// What it takes to build for the target can't be had here.
@@ -100,6 +144,7 @@ impl Status {
             Self::Skipped { .. }
             | Self::Exists(_)
             | Self::Planned(_)
+            | Self::Fetched(_)
             | Self::NoToolchain { .. }
             | Self::NotTried { .. } => false,
         }
@@ -107,8 +152,10 @@ impl Status {
 
     /// Whether others can go on as if the package were there.
     fn has_package(&self) -> bool {
-        matches!(self, Self::Built { .. } | Self::Exists(_) | Self::Planned(_) | Self::Skipped { .. })
-            && !self.is_failure()
+        matches!(
+            self,
+            Self::Built { .. } | Self::Exists(_) | Self::Planned(_) | Self::Fetched(_) | Self::Skipped { .. }
+        ) && !self.is_failure()
     }
 }
 
@@ -155,6 +202,7 @@ impl JobReport {
             Status::Skipped { .. } => StatusWord::Skipped,
             Status::Exists(_) => StatusWord::Exists,
             Status::Planned(_) => StatusWord::Planned,
+            Status::Fetched(_) => StatusWord::Fetched,
             Status::Failed(_) => StatusWord::Failed,
             Status::NoToolchain { .. } => StatusWord::NoToolchain,
             Status::NotTried { .. } => StatusWord::NotTried,
@@ -171,6 +219,7 @@ pub enum StatusWord {
     Skipped,
     Exists,
     Planned,
+    Fetched,
     Failed,
     NoToolchain,
     NotTried,
@@ -185,6 +234,7 @@ impl StatusWord {
             Self::Skipped => "skipped",
             Self::Exists => "there already",
             Self::Planned => "planned",
+            Self::Fetched => "fetched",
             Self::Failed => "failed",
             Self::NoToolchain => "no toolchain",
             Self::NotTried => "not tried",
@@ -197,7 +247,7 @@ impl StatusWord {
 /// Reports stand in the order of recipes, targets and variants.
 ///
 /// # Errors
-/// What concerns all jobs: recipe mistakes, recipes that need each other.
+/// What concerns all jobs: recipe mistakes, recipes that need each other, a lock that is for something else.
 pub async fn build(
     requests: Vec<Request>,
     fail_fast: bool,
@@ -215,6 +265,9 @@ pub async fn build(
             finalize: Finalize::No,
             environment: &request.settings.caller_environment,
         })?;
+        if let Some(lock) = &request.lock {
+            lock.check_inputs(&request.inputs()?)?;
+        }
         for warning in selections.iter().filter_map(Selection::warning) {
             events.warn("", warning);
         }

@@ -1,6 +1,6 @@
 //! What the jobs of one gonda process share: channels that were opened, and what the machine gives for isolation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::budget::Budget;
@@ -10,6 +10,9 @@ use crate::modules::{ModuleStore, ProxySettings};
 use crate::settings::Settings;
 use crate::{Events, Result};
 
+/// What stores differ in: upstream, whether it is asked, and answers that are given in its place.
+type StoreKey = (String, bool, Option<BTreeMap<String, String>>);
+
 /// Shared by all jobs of a process; cheap to clone.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
@@ -18,8 +21,8 @@ struct Inner {
     mode: Mode,
     budget: Budget,
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
-    /// By upstream and whether it is asked: what several jobs ask for at once is fetched once.
-    stores: Mutex<HashMap<(String, bool), ModuleStore>>,
+    /// What several jobs ask for at once is fetched once.
+    stores: Mutex<HashMap<StoreKey, ModuleStore>>,
 }
 
 impl Session {
@@ -80,7 +83,7 @@ impl Session {
     /// A malformed list of proxies; a cache that can't be written.
     pub fn module_store(&self, settings: ProxySettings) -> Result<ModuleStore> {
         let mut known = self.0.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (settings.upstream.clone(), settings.offline);
+        let key = (settings.upstream.clone(), settings.offline, settings.answers.clone());
         if let Some(store) = known.get(&key) {
             return Ok(store.clone());
         }

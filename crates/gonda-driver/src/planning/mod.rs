@@ -19,7 +19,7 @@ use crate::{Error, Kind, Result};
 pub struct Selected<'a> {
     /// The recipe.
     pub located: &'a Located,
-    /// The user's variant files. Without `-m` files, a feedstock's own `.ci_support` files are used.
+    /// The user's variant files. Without `-m` or `-e` files, a feedstock's own `.ci_support` files are used.
     pub variants: VariantFiles,
     /// Target platforms.
     pub targets: Targets,
@@ -120,7 +120,7 @@ struct VariantSet {
 
 /// The variants to use one by one.
 fn variant_sets(selected: &Selected, target: Subdir) -> Result<Vec<VariantSet>> {
-    if !selected.variants.additional.is_empty() {
+    if !selected.variants.additional.is_empty() || selected.variants.exclusive.is_some() {
         return Ok(vec![VariantSet::default()]);
     }
     let own = locate::ci_support(selected.located, target)?;

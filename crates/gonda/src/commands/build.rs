@@ -1,8 +1,10 @@
 //! `gonda build`: the main job.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use gonda_driver::build::{self, JobReport, Request, Session, Status};
+use gonda_driver::build::{self, Goal, JobReport, Request, Session, Status};
+use gonda_driver::lock::{self, Lock};
 use gonda_driver::planning::Targets;
 use gonda_driver::{Kind, Result};
 use gonda_recipe::ConfigPlatform;
@@ -30,13 +32,19 @@ pub(crate) async fn run(
             skip_existing: args.skip_existing,
             keep_work: args.keep_work,
         };
+        let settings = config::settings(fixed, layer, surroundings)?;
+        let lock = match args.locked {
+            true => Some(Arc::new(Lock::read(lock::folder(&located))?)),
+            false => None,
+        };
         requests.push(Request {
             located,
             variants,
             targets: super::targets(&args.selection)?,
             config_platform: ConfigPlatform::Target,
-            dry_run: args.dry_run,
-            settings: config::settings(fixed, layer, surroundings)?,
+            goal: if args.dry_run { Goal::Plan } else { Goal::Build },
+            lock,
+            settings,
         });
     }
     let Some(first) = requests.first() else { return Ok(ExitCode::SUCCESS) };
@@ -61,7 +69,7 @@ fn flags(args: &BuildArgs) -> Layer {
 }
 
 /// The highest code of the jobs.
-fn code(reports: &[JobReport]) -> u8 {
+pub(super) fn code(reports: &[JobReport]) -> u8 {
     let codes = reports.iter().map(|report| match &report.status {
         Status::Failed(error) => error.kind.exit_code(),
         Status::Built { tests, .. } if tests.is_failure() => Kind::Build.exit_code(),
@@ -70,7 +78,7 @@ fn code(reports: &[JobReport]) -> u8 {
     codes.max().unwrap_or(0)
 }
 
-fn show(reports: &[JobReport], reporter: &Reporter, format: Format) -> Result<()> {
+pub(super) fn show(reports: &[JobReport], reporter: &Reporter, format: Format) -> Result<()> {
     if format == Format::Json {
         let values: Vec<Value> = reports.iter().map(value).collect();
         reporter.data(&json!({ "event": "summary", "jobs": values }).to_string());
@@ -104,6 +112,10 @@ fn row(report: &JobReport) -> Vec<String> {
         Status::Skipped { reason } => return plain(report, package, &format!("skipped {reason}")),
         Status::NoToolchain { reason } => return plain(report, package, &format!("no toolchain: {reason}")),
         Status::NotTried { reason } => return plain(report, package, &format!("not tried: {reason}")),
+        Status::Fetched(fetched) => {
+            package = format!("{package}: {} packages, {} modules", fetched.packages, fetched.modules);
+            ("fetched", String::new(), String::new())
+        }
         Status::Exists(_) | Status::Planned(_) | Status::Failed(_) => {
             (report.word().text(), String::new(), String::new())
         }
@@ -134,6 +146,7 @@ fn value(report: &JobReport) -> Value {
         }
         Status::Exists(path) => value["package"] = json!({ "path": path }),
         Status::Planned(plan) => value["plan"] = json!(plan),
+        Status::Fetched(fetched) => value["fetched"] = json!(fetched),
         Status::Failed(error) => value["error"] = error_value(error),
         Status::Skipped { reason } | Status::NoToolchain { reason } | Status::NotTried { reason } => {
             value["reason"] = json!(reason)
@@ -180,8 +193,15 @@ pub(crate) async fn go_licenses(
     let settings = config::settings(fixed, layer, surroundings)?;
     let session = Session::open(&settings, &events).await?;
     let targets = Targets::Given(vec![settings.build_platform]);
-    let request =
-        Request { located, variants, targets, config_platform: ConfigPlatform::Target, dry_run: false, settings };
+    let request = Request {
+        located,
+        variants,
+        targets,
+        config_platform: ConfigPlatform::Target,
+        goal: Goal::Build,
+        lock: None,
+        settings,
+    };
     for report in build::build(vec![request], false, &session, &events).await? {
         if let Status::Failed(error) = report.status {
             return Err(error);
