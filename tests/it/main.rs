@@ -9,6 +9,7 @@ mod support;
 mod arrows;
 mod build;
 mod errors;
+mod hostile;
 mod jobs;
 mod network;
 mod packages;

@@ -60,6 +60,7 @@ mod unix {
         ("odd names", odd_names),
         ("a missing program", a_missing_program),
         ("the machine is hidden", the_machine_is_hidden),
+        ("a wild script is limited", a_wild_script_is_limited),
         ("the network holds one thing", the_network_holds_one_thing),
         ("scripts in their environment", scripts_in_their_environment),
         ("a killed gonda leaves nothing", a_killed_gonda_leaves_nothing),
@@ -417,6 +418,31 @@ mod unix {
         let output = world.run(&room, &script);
         assert!(output.contains("\n1000\ngonda\n"), "{output}");
         assert!(output.ends_with("gonda\n"), "{output}");
+    }
+
+    fn a_wild_script_is_limited(world: &World) {
+        if world.mode == Mode::Plain {
+            return;
+        }
+        let room = world.room("job");
+        let output = world.run(&room, "ulimit -c; cat /proc/self/oom_score_adj; ulimit -u 2>/dev/null || echo 1");
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines[..2], ["0", "500"], "{output}");
+        assert!(lines[2].parse::<u64>().is_ok_and(|most| most <= 16_384), "{output}");
+        // What forks on and on, here for 200 times, ends with its room.
+        let script =
+            "f() { [ $1 -gt 200 ] || { (while :; do echo x >> beat; sleep 0.2; done) & f $(($1 + 1)); }; }; f 1; wait";
+        let command =
+            Command::new("/bin/sh", &room.paths().src_dir).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
+        let beat = room.disk().src_dir.join("beat");
+        world.runtime.block_on(async {
+            let run = room.run(command, &Reach::Loopback(None), |_| {}, None);
+            assert!(tokio::time::timeout(Duration::from_millis(1500), run).await.is_err());
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let then = std::fs::metadata(&beat).unwrap().len();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_eq!(std::fs::metadata(&beat).unwrap().len(), then);
+        });
     }
 
     fn the_network_holds_one_thing(world: &World) {
