@@ -8,9 +8,11 @@ mod support;
 
 mod arrows;
 mod build;
+mod caches;
 mod errors;
 mod hostile;
 mod jobs;
 mod network;
 mod packages;
 mod reference;
+mod reproducible;

@@ -13,7 +13,7 @@ pub use event::{Event, Events, Job, Phase};
 
 pub mod bootstrap;
 pub mod build;
-mod cache;
+pub mod cache;
 pub mod channels;
 pub mod environment;
 pub mod host;
@@ -24,6 +24,7 @@ pub mod locate;
 pub mod modules;
 pub mod planning;
 pub mod process;
+pub mod rebuild;
 pub mod script;
 pub mod settings;
 pub mod source;

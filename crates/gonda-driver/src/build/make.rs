@@ -101,7 +101,7 @@ impl Job<'_> {
             self.run_scripts(group, solved, room).await?;
         }
         self.phase(Phase::Pack);
-        self.pack(group, room, &prior).await
+        self.pack(group, solved, room, &prior).await
     }
 
     /// Runs the output's scripts in their order, into the job's log.
@@ -145,6 +145,9 @@ impl Job<'_> {
                 self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
             };
             let exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)).await?;
+            if let Some(served) = network.served() {
+                self.served = served;
+            }
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
                 let help = format!(
@@ -163,7 +166,7 @@ impl Job<'_> {
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.
-    async fn pack(&self, group: &Group, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
+    async fn pack(&self, group: &Group, solved: &Solved, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
         let (disk, seen) = (room.disk(), room.paths());
         let settings = &self.request.settings;
         let seen_prefix = utf8(&seen.prefix)?;
@@ -209,12 +212,11 @@ impl Job<'_> {
             (utf8(&disk.dir)?, paths::ROOT.to_owned()),
             (utf8(&self.request.located.recipe_dir)?, format!("{}/{}", paths::ROOT, paths::RECIPE)),
         ];
-        let recipe_file = self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let info = info::info(&info::Facts {
             output: &self.output,
             channels: &self.channels.names(),
             recipe_dir: &disk.recipe_dir,
-            recipe_file,
+            recipe_file: self.recipe_file(),
             work_dir: &disk.src_dir,
             prefix: &disk.prefix,
             build_prefix: &disk.build_prefix,
@@ -222,7 +224,7 @@ impl Job<'_> {
             hidden: &hidden,
             timestamp: self.timestamp(group),
             git: &git,
-            recipe_files: &[],
+            recipe_files: &[self.build_record(group, solved)?],
             not_recipe: &[],
         })?;
         let mut entries = staged.entries;
@@ -245,8 +247,13 @@ impl Job<'_> {
         Ok(artifact)
     }
 
+    /// The recipe file's name.
+    pub(super) fn recipe_file(&self) -> &str {
+        self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// `SOURCE_DATE_EPOCH` of the caller, else the newest time of the sources, else 1980-01-01. Never the clock.
-    fn timestamp(&self, group: &Group) -> i64 {
+    pub(super) fn timestamp(&self, group: &Group) -> i64 {
         let given = self.request.settings.caller_environment.get("SOURCE_DATE_EPOCH");
         let given = given.and_then(|text| text.trim().parse::<i64>().ok());
         given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)

@@ -11,9 +11,11 @@ mod make;
 mod modules;
 mod network;
 mod plan;
+mod record;
 mod session;
 mod top_level;
 mod truth;
+mod unchanged;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,6 +67,8 @@ pub enum Status {
     Skipped,
     /// The package is there already.
     Exists(PathBuf),
+    /// It was built before from the same inputs, and is there again.
+    Unchanged(PathBuf),
     /// Only planned.
     Planned(Box<Plan>),
     /// No package.
@@ -112,6 +116,7 @@ impl JobReport {
             Status::Built { .. } => StatusWord::Built,
             Status::Skipped => StatusWord::Skipped,
             Status::Exists(_) => StatusWord::Exists,
+            Status::Unchanged(_) => StatusWord::Unchanged,
             Status::Planned(_) => StatusWord::Planned,
             Status::Failed(_) => StatusWord::Failed,
             Status::NotTried => StatusWord::NotTried,
@@ -127,6 +132,7 @@ pub enum StatusWord {
     Built,
     Skipped,
     Exists,
+    Unchanged,
     Planned,
     Failed,
     NotTried,

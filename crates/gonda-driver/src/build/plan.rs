@@ -87,6 +87,16 @@ impl Plan {
     }
 }
 
+impl LockedPackage {
+    /// A match spec that nothing else fulfils; `None` for a name that is no package's.
+    pub(crate) fn exact_spec(&self) -> Option<String> {
+        let stem = self.filename.strip_suffix(".conda").or_else(|| self.filename.strip_suffix(".tar.bz2"))?;
+        let mut parts = stem.rsplitn(3, '-');
+        let (build, version, name) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(format!("{name} =={version} {build}"))
+    }
+}
+
 pub(crate) fn locked(channels: &Channels, record: &RepoDataRecord) -> LockedPackage {
     LockedPackage {
         channel: channels.name_of(record),

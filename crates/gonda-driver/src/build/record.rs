@@ -46,7 +46,8 @@ impl Job<'_> {
     fn recorded_sources(&self, group: &Group) -> Vec<RecordedSource> {
         // The facts are of the last repository.
         let last = self.output.sources.iter().rposition(|source| matches!(source.kind, SourceKind::Git { .. }));
-        let commit = group.placed.git.as_ref().and_then(|git| git.info.full_hash.clone());
+        let commit =
+            group.placed.git.as_ref().and_then(|git| Some(git.info.full_hash.clone()).filter(|hash| !hash.is_empty()));
         let record = |(index, source): (usize, &gonda_recipe::Source)| RecordedSource {
             source: plan::planned(source),
             commit: commit.clone().filter(|_| last == Some(index)),

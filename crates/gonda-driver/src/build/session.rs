@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::blocking;
+use crate::cache::{self, InUse};
 use crate::channels::{ChannelSettings, Channels};
 use crate::isolation::Mode;
 use crate::modules::{ModuleStore, ProxySettings};
@@ -15,6 +17,8 @@ pub struct Session {
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
     /// By upstream and whether it is asked: what several jobs ask for at once is fetched once.
     stores: Mutex<HashMap<(String, bool), ModuleStore>>,
+    /// Nothing is removed from the caches while it is held.
+    _in_use: Arc<InUse>,
 }
 
 impl Session {
@@ -23,9 +27,12 @@ impl Session {
     /// # Errors
     /// `Kind::Machine` where isolation is asked for and can't be had, or the cache can't be written.
     pub async fn open(settings: &Settings, events: &Events) -> Result<Self> {
-        fs_err::create_dir_all(&settings.cache_root)?;
+        let in_use = {
+            let root = settings.cache_root.clone();
+            blocking(move || cache::in_use(&root)).await?
+        };
         let mode = settings.isolation.resolve(&settings.cache_root.join("work"), events).await?;
-        Ok(Self { mode, channels: Mutex::default(), stores: Mutex::default() })
+        Ok(Self { mode, channels: Mutex::default(), stores: Mutex::default(), _in_use: Arc::new(in_use) })
     }
 
     /// How jobs are kept apart.

@@ -140,10 +140,10 @@ impl Job<'_> {
     }
 
     /// Keeps a package for the next time. That it can't be kept is no reason to fail.
-    pub(super) async fn remember(&self, inputs: String, artifact: &Artifact) {
+    pub(super) async fn remember(&self, inputs: &str, artifact: &Artifact) {
         let finished = Finished::new(&self.request.settings.cache_root);
         let tested = self.request.settings.test != TestMode::Skip;
-        let artifact = artifact.clone();
+        let (inputs, artifact) = (inputs.to_owned(), artifact.clone());
         if let Err(error) = blocking(move || finished.keep(&inputs, &artifact, tested)).await {
             self.events.note(&self.name, format!("the package is not kept for the next time: {error}"));
         }

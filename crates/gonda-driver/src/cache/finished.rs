@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use gonda_packager::Artifact;
 use serde::{Deserialize, Serialize};
 
-use super::tree::of_file;
+use crate::source::sha256_of_file;
 use crate::{Result, index};
 
 /// The store of finished packages.
@@ -41,7 +41,7 @@ impl Finished {
         if tested && !entry.tested {
             return Ok(None);
         }
-        let is_it = |path: &Path| path.is_file() && of_file(path).is_ok_and(|digest| hex::encode(digest) == entry.sha256);
+        let is_it = |path: &Path| path.is_file() && sha256_of_file(path).is_ok_and(|digest| digest == entry.sha256);
         let target = folder.join(&entry.file);
         // The entry's time says when it was last used; whoever prunes the cache goes by it.
         let _ = fs_err::write(place.join("used"), "");
@@ -107,7 +107,7 @@ mod tests {
     fn artifact(path: PathBuf, content: &str) -> Artifact {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
-        let sha256 = hex::encode(of_file(&path).unwrap());
+        let sha256 = sha256_of_file(&path).unwrap();
         Artifact { path, size: 0, sha256, md5: String::new() }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
+use crate::source::sha256_of_file;
 use crate::{Error, Kind, Result};
 
 /// The digest of all names, kinds, execute bits and contents below a folder, in hex. `skip` and what is below it is
@@ -32,20 +33,13 @@ pub(crate) fn of_tree(folder: &Path, skip: Option<&Path>) -> Result<String> {
             let executable = gonda_packager::is_executable(entry.path(), &metadata);
             hash.update([0, if executable { b'x' } else { b'f' }]);
             // A digest of its own, so that no content can pass for the entries that follow.
-            hash.update(of_file(entry.path())?);
+            hash.update(sha256_of_file(entry.path())?);
         } else {
             hash.update([0, b'?']);
         }
         hash.update([0]);
     }
     Ok(hex::encode(hash.finalize()))
-}
-
-/// The digest of a file's content.
-pub(super) fn of_file(path: &Path) -> Result<[u8; 32]> {
-    let mut hash = Sha256::new();
-    std::io::copy(&mut fs_err::File::open(path)?, &mut hash)?;
-    Ok(hash.finalize().into())
 }
 
 #[cfg(test)]
