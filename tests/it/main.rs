@@ -15,6 +15,7 @@ mod errors;
 mod hostile;
 mod jobs;
 mod network;
+mod offline;
 mod packages;
 mod reference;
 mod reproducible;

@@ -37,8 +37,8 @@ pub struct Settings {
     pub skip_existing: bool,
     /// Build even what was built before from the same inputs.
     pub rebuild: bool,
-    /// The packages of an output's environments, in place of a solve.
-    pub locked: Option<std::sync::Arc<Locked>>,
+    /// What takes the place of a solve and of answers that change with time.
+    pub record: Option<std::sync::Arc<Recorded>>,
     /// zstd level of archives; `None` is gonda's default.
     pub compression_level: Option<i32>,
     /// How many processors a job may use (`CPU_COUNT`, compression).
@@ -52,13 +52,15 @@ pub struct Settings {
     pub caller_environment: BTreeMap<String, String>,
 }
 
-/// The packages of one output's environments.
+/// What a package that is built again says of its output.
 #[derive(Debug, Clone)]
-pub struct Locked {
+pub struct Recorded {
     /// The output's name.
     pub output: String,
     /// Its environments.
     pub environments: Environments,
+    /// The module proxy's answers to questions such as `@latest`.
+    pub answers: BTreeMap<String, String>,
 }
 
 /// Which channels are asked.

@@ -287,7 +287,7 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         keep_work: fixed.keep_work,
         skip_existing: fixed.skip_existing,
         rebuild: fixed.rebuild,
-        locked: None,
+        record: None,
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         go_cache,

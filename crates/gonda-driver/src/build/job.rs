@@ -7,15 +7,17 @@ use std::time::Instant;
 use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
+use super::fetch::go_sums;
 use super::truth::Known;
 use super::unchanged::Origin;
-use super::{JobReport, LockedPackage, Plan, Request, Session, Status, blocking};
+use super::{Goal, JobReport, LockedPackage, Plan, Request, Session, Status, blocking};
 use crate::channels::{self, Channels, SolveRequest};
+use crate::lock::Locked;
 use crate::modules::ProxyRecord;
 use crate::planning::Selection;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
-use crate::{Error, Event, Events, Kind, Phase, Result, modules};
+use crate::{Error, Event, Events, Kind, Phase, Result};
 
 /// What all jobs of a rendering see.
 #[derive(Clone, Copy)]
@@ -78,6 +80,7 @@ async fn attempt(
             events: all.events,
             index,
             name: format!("{}-{} {}", output.name, output.version, output.target_platform),
+            lock_key: format!("{}/{}", output.target_platform, output.name),
             output: output.clone(),
             log: None,
             served: ProxyRecord::default(),
@@ -138,6 +141,8 @@ pub(super) struct Job<'a> {
     pub(super) events: &'a Events,
     pub(super) index: usize,
     pub(super) name: String,
+    /// By which a lock knows it; empty where none holds it.
+    pub(super) lock_key: String,
     /// As rendered; finalised once its environments are solved.
     pub(super) output: Output,
     pub(super) log: Option<PathBuf>,
@@ -168,14 +173,22 @@ impl Job<'_> {
         answers: Answers,
     ) -> Result<Next> {
         if shared.is_none() {
-            *shared = Some(self.fetch().await?);
+            let group = self.fetch_source().await?;
+            self.check_source(&group)?;
+            *shared = Some(group);
         }
         let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
         self.phase(Phase::Solve);
         let solved = self.solve(group, finished).await?;
-        if self.request.dry_run {
-            let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
-            return Ok(Next::Done(Status::Planned(Box::new(plan))));
+        match self.request.goal {
+            Goal::Build => {}
+            Goal::Plan => {
+                let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
+                return Ok(Next::Done(Status::Planned(Box::new(plan))));
+            }
+            Goal::Fetch => {
+                return Ok(Next::Done(Status::Fetched(Box::new(self.fetch(group, solved).await?))));
+            }
         }
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
@@ -207,7 +220,7 @@ impl Job<'_> {
     }
 
     /// Sources into the cache, from there into a work folder, patched.
-    async fn fetch(&self) -> Result<Group> {
+    async fn fetch_source(&self) -> Result<Group> {
         self.phase(Phase::Fetch);
         let settings = &self.request.settings;
         let sources = SourceSettings {
@@ -240,14 +253,25 @@ impl Job<'_> {
         if merged {
             specs.extend(rendering.specs(self.index, Env::Host, &resolved, &world)?);
         }
-        let floor = modules::toolchain_floor(&group.work)?;
-        let build = self.environment("build", &specs, floor, self.output.build_platform).await?;
+        if self.request.goal != Goal::Build {
+            specs = self.without_own_packages(&specs);
+        }
+        let build = match self.recorded("build") {
+            Some(packages) => self.exactly("build", packages, self.output.build_platform).await?,
+            None => self.solve_build(group, &specs).await?,
+        };
         resolved.build = self.resolve(&build, &specs).await?;
 
         let mut host = Vec::new();
         if !merged {
-            let specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
-            host = self.environment("host", &specs, Vec::new(), self.output.target_platform).await?;
+            let mut specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
+            if self.request.goal != Goal::Build {
+                specs = self.without_own_packages(&specs);
+            }
+            host = match self.recorded("host") {
+                Some(packages) => self.exactly("host", packages, self.output.target_platform).await?,
+                None => self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?,
+            };
             resolved.host = self.resolve(&host, &specs).await?;
         }
 
@@ -266,18 +290,14 @@ impl Job<'_> {
         }
     }
 
-    /// The packages of an environment: those that are locked, else those that a solve chooses.
-    async fn environment(
-        &self,
-        which: &str,
-        specs: &[String],
-        constraints: Vec<String>,
-        platform: Subdir,
-    ) -> Result<Vec<RepoDataRecord>> {
-        let locked = self.request.settings.locked.as_ref().filter(|locked| locked.output == self.output.name);
-        let Some(locked) = locked else { return self.solve_one(which, specs, constraints, platform).await };
-        let environments = &locked.environments;
-        let packages = if which == "build" { &environments.build } else { &environments.host };
+    /// The packages of an environment as the package that is built again records them.
+    fn recorded(&self, which: &str) -> Option<&[LockedPackage]> {
+        let record = self.request.settings.record.as_ref().filter(|record| record.output == self.output.name)?;
+        Some(if which == "build" { &record.environments.build } else { &record.environments.host })
+    }
+
+    /// Exactly these packages.
+    async fn exactly(&self, which: &str, packages: &[LockedPackage], platform: Subdir) -> Result<Vec<RepoDataRecord>> {
         let exact: Vec<String> = packages.iter().filter_map(LockedPackage::exact_spec).collect();
         let records = self.solve_one(which, &exact, Vec::new(), platform).await?;
         for package in packages {
@@ -296,11 +316,16 @@ impl Job<'_> {
         &self,
         which: &str,
         specs: &[String],
-        constraints: Vec<String>,
+        mut constraints: Vec<String>,
         platform: Subdir,
     ) -> Result<Vec<RepoDataRecord>> {
         let native = platform == self.request.settings.build_platform && Subdir::current() == Some(platform);
-        self.channels
+        let locked = self.locked()?;
+        if let Some(locked) = &locked {
+            constraints = locked.constraints(which);
+        }
+        let solved = self
+            .channels
             .solve(&SolveRequest {
                 what: format!("{which} environment of `{}`", self.output.name),
                 specs: specs.to_vec(),
@@ -309,7 +334,33 @@ impl Job<'_> {
                 virtual_packages: channels::virtual_packages(platform, native)?,
                 extra_channel: Some(self.request.settings.output_dir.clone()),
             })
-            .await
+            .await;
+        let Some(locked) = locked else { return solved };
+        let solved = solved.map_err(|error| locked.unsolvable(which, error))?;
+        // The recipe's own packages are built, not locked.
+        let own = |record: &&RepoDataRecord| {
+            let name = record.package_record.name.as_normalized();
+            self.selection.rendering.outputs.iter().any(|output| output.name.eq_ignore_ascii_case(name))
+        };
+        let others: Vec<RepoDataRecord> = solved.iter().filter(|record| !own(record)).cloned().collect();
+        locked.check_environment(which, &others)?;
+        Ok(solved)
+    }
+
+    /// What a lock says of the output; `None` where nothing holds it.
+    fn locked(&self) -> Result<Option<Locked<'_>>> {
+        match &self.request.lock {
+            Some(lock) if !self.lock_key.is_empty() => Ok(Some(lock.output(&self.lock_key)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the source is the locked one, before any script changes it.
+    fn check_source(&self, group: &Group) -> Result<()> {
+        match self.locked()? {
+            Some(locked) => locked.check_source(&group.placed.identities, &go_sums(&group.work)?),
+            None => Ok(()),
+        }
     }
 
     /// Solved packages as finalising wants them; only those asked for by name bring their run exports.
@@ -333,7 +384,7 @@ impl Job<'_> {
 }
 
 /// The package name that a match spec begins with.
-fn name_of(spec: &str) -> &str {
+pub(super) fn name_of(spec: &str) -> &str {
     let spec = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim_start();
     let end = spec.find(|c: char| c.is_whitespace() || "<>=!~[;,".contains(c)).unwrap_or(spec.len());
     &spec[..end]

@@ -1,5 +1,6 @@
 //! What an output's scripts reach: the user's choice, the recipe's wish, and gonda's module proxy in its place.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +33,11 @@ impl ScriptNetwork {
     /// What gonda's proxy has served so far.
     pub(super) fn served(&self) -> Option<ProxyRecord> {
         self.proxy.as_ref().map(|proxy| proxy.record())
+    }
+
+    /// Answers of the module proxy that change with time.
+    pub(super) fn answers(&self) -> BTreeMap<String, String> {
+        self.proxy.as_ref().map(|proxy| proxy.record().answers).unwrap_or_default()
     }
 
     /// What to do where a script seems to have failed for want of a network.

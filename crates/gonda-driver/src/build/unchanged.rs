@@ -96,7 +96,7 @@ impl Job<'_> {
         part(&format!("{:?}", self.channels.names()));
         let mode = self.session.mode();
         part(&format!("{:?} {:?} {}", self.network().0, settings.compression_level, mode.has_fixed_paths()));
-        part(&format!("{:?} {:?}", settings.go, settings.go_cache));
+        part(&format!("{:?} {:?} {:?}", settings.go, settings.go_cache, self.given_answers()));
         for (name, value) in self.passed() {
             part(&format!("{name}={value:?}"));
         }

@@ -1,7 +1,7 @@
 //! Building a package again from what it carries, and comparing: the proof that it is what its recipe says.
 //!
 //! A package holds its recipe and, in [`record`], what the recipe leaves open. [`rebuild`] takes exactly the packages
-//! that the first build took, in a cache entry of no script's making, and compares what comes out byte by byte.
+//! that the first build took, and nothing that a script left in a cache, and compares what comes out byte by byte.
 
 mod compare;
 mod recipe;
@@ -21,7 +21,7 @@ pub use record::{
 };
 
 use crate::build::{self, Session, Status};
-use crate::settings::{GoCacheMode, Locked, Settings, TestMode};
+use crate::settings::{GoCacheMode, Recorded, Settings, TestMode};
 use crate::source::sha256_of_file;
 use crate::{Error, Events, Kind, Result, locate};
 
@@ -79,7 +79,11 @@ pub async fn rebuild(request: Request, session: &Session, events: &Events) -> Re
     settings.skip_existing = false;
     settings.test = TestMode::Skip;
     settings.go_cache = GoCacheMode::Private;
-    settings.locked = Some(Arc::new(Locked { output: output.clone(), environments: record.environments.clone() }));
+    settings.record = Some(Arc::new(Recorded {
+        output: output.clone(),
+        environments: record.environments.clone(),
+        answers: record.modules.answers.clone(),
+    }));
     if settings.channels.given.is_empty() {
         settings.channels.given.clone_from(&record.channels);
     }
@@ -99,7 +103,8 @@ pub async fn rebuild(request: Request, session: &Session, events: &Events) -> Re
         variants: VariantFiles { overrides: Some(overrides), ..VariantFiles::default() },
         targets: vec![record.target_platform],
         config_platform: record.settings.config_platform.into(),
-        dry_run: false,
+        goal: build::Goal::Build,
+        lock: None,
         settings,
     };
     let reports = build::build(&request, session, events).await?;
