@@ -276,8 +276,14 @@ impl Bench<'_> {
         let mut spec = RoomSpec::new(&self.room);
         spec.binds.push(Bind { disk: self.root.clone(), seen: self.root.clone(), writable: true });
         let machine = self.bed.settings.build_platform;
-        let crossing =
-            crossing::Facts { target: platform, build: machine, package: "", go: false, modules: Vec::new() };
+        let crossing = crossing::Facts {
+            target: platform,
+            build: machine,
+            package: "",
+            go: false,
+            modules: Vec::new(),
+            closed: false,
+        };
         if !is_native(platform) {
             crossing::equip(&mut spec, self.bed.mode, &crossing);
         }

@@ -87,5 +87,5 @@ pub(super) fn start(program: &Path) -> Result<Vec<u8>> {
 
 /// Whether a file is a program of the target.
 pub(super) fn is_foreign(crossing: &Crossing, program: &Path) -> bool {
-    start(program).is_ok_and(|start| super::begins_as(crossing.target, &start))
+    !crossing.is_native() && start(program).is_ok_and(|start| super::begins_as(crossing.target, &start))
 }
