@@ -11,13 +11,15 @@ use super::fetch::go_sums;
 use super::matrix::Planned;
 use super::sources::Source;
 use super::truth::Known;
-use super::{Goal, JobReport, Plan, Request, Session, Status};
+use super::unchanged::Origin;
+use super::{Goal, JobReport, LockedPackage, Plan, Request, Session, Status};
 use crate::channels::{self, Channels, SolveRequest};
 use crate::lock::Locked;
+use crate::modules::ProxyRecord;
 use crate::planning::{Selection, Targets};
 use crate::source::Placed;
 use crate::workspace::Workspace;
-use crate::{Event, Events, Kind, Phase, Result};
+use crate::{Error, Event, Events, Kind, Phase, Result};
 
 /// What the jobs of a group see.
 #[derive(Clone)]
@@ -42,9 +44,33 @@ pub(super) struct Ended {
 /// Builds the outputs of a group one after the other. `before` are the outputs of other groups that they pin. Never
 /// fails as a whole: each output has its report.
 pub(super) async fn run_group(all: &Shared, planned: &[Planned], source: &Source, before: &[PinnedOutput]) -> Ended {
+    let mut shared = None;
+    if let Some(ended) = attempt(all, planned, source, before, &mut shared, Answers::Allowed).await {
+        return ended;
+    }
+    attempt(all, planned, source, before, &mut shared, Answers::Refused).await.unwrap_or_default()
+}
+
+/// Whether outputs may be answered with what was built before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    Allowed,
+    Refused,
+}
+
+/// `None`: an output has to be built, but one before it, whose script would have left something in their work folder, was
+/// answered.
+async fn attempt(
+    all: &Shared,
+    planned: &[Planned],
+    source: &Source,
+    before: &[PinnedOutput],
+    shared: &mut Option<Group>,
+    answers: Answers,
+) -> Option<Ended> {
     let mut finished = before.to_vec();
+    let mut answered = false;
     let mut reports = Vec::new();
-    let mut shared: Option<Group> = None;
     let mut broken: Option<String> = None;
     for planned in planned {
         let output = &all.selection.rendering.outputs[planned.index];
@@ -70,13 +96,23 @@ pub(super) async fn run_group(all: &Shared, planned: &[Planned], source: &Source
             lock_key: format!("{}/{}", output.target_platform, output.name),
             output: output.clone(),
             log: None,
+            served: ProxyRecord::default(),
         };
-        let result = job.run(&mut shared, source, &finished).await;
+        let result = match job.decide(shared, source, &finished, answers).await {
+            Ok(Next::Build(..)) if answered => return None,
+            Ok(Next::Build(solved, inputs)) => job.make(shared, &solved, &inputs).await,
+            Ok(Next::Done(status)) => {
+                answered |= matches!(status, Status::Unchanged(_));
+                Ok(status)
+            }
+            Err(error) => Err(error),
+        };
         let script_failed = result.as_ref().is_err_and(|error| error.kind == Kind::Build);
         let status = result.unwrap_or_else(Status::Failed);
         let ok = !status.is_failure();
         let package = match &status {
             Status::Built { artifact, .. } => Some(artifact.path.clone()),
+            Status::Unchanged(path) => Some(path.clone()),
             _ => None,
         };
         all.events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
@@ -88,12 +124,12 @@ pub(super) async fn run_group(all: &Shared, planned: &[Planned], source: &Source
             version: job.output.version.clone(),
             build_string: job.output.build_string.clone(),
         });
-        if script_failed && let Some(shared) = &mut shared {
+        if script_failed && let Some(shared) = shared {
             shared.workspace.leave();
         }
         reports.push(JobReport::of(&job.output, status, started.elapsed(), job.log));
     }
-    Ended { reports, outputs: finished.split_off(before.len()) }
+    Some(Ended { reports, outputs: finished.split_off(before.len()) })
 }
 
 /// What the outputs of a group share.
@@ -104,6 +140,8 @@ pub(super) struct Group {
     pub(super) placed: Placed,
     /// Compiled files that the source came with.
     pub(super) known: Arc<Known>,
+    /// What it starts from, before any script has run.
+    pub(super) origin: Origin,
     /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
     pub(super) top: Option<PathBuf>,
 }
@@ -127,6 +165,16 @@ pub(super) struct Job {
     /// As rendered; finalised once its environments are solved.
     pub(super) output: Output,
     pub(super) log: Option<PathBuf>,
+    /// What gonda's module proxy served to its scripts.
+    pub(super) served: ProxyRecord,
+}
+
+/// What is to be done for an output.
+enum Next {
+    /// Nothing more.
+    Done(Status),
+    /// It is built in these environments; the digest is that of its inputs.
+    Build(Solved, String),
 }
 
 /// The solved environments of a job.
@@ -136,11 +184,18 @@ pub(super) struct Solved {
 }
 
 impl Job {
-    async fn run(&mut self, shared: &mut Option<Group>, source: &Source, finished: &[PinnedOutput]) -> Result<Status> {
+    /// Solves, and finds out whether there is anything to build.
+    async fn decide(
+        &mut self,
+        shared: &mut Option<Group>,
+        source: &Source,
+        finished: &[PinnedOutput],
+        answers: Answers,
+    ) -> Result<Next> {
         let group = match shared {
             Some(group) => group,
             None => {
-                let group = source.group(&self.request.settings.cache_root).await?;
+                let group = source.group(&self.request.settings.cache_root, &self.output).await?;
                 self.check_source(&group)?;
                 shared.insert(group)
             }
@@ -149,27 +204,46 @@ impl Job {
         if self.request.targets == Targets::All
             && let Some(reason) = self.lacks_toolchain().await?
         {
-            return Ok(Status::NoToolchain { reason });
+            return Ok(Next::Done(Status::NoToolchain { reason }));
         }
         let solved = self.solve(group, finished).await?;
         match self.request.goal {
             Goal::Build => {}
             Goal::Plan => {
                 let plan = Plan::new(&self.output, &self.channels, &solved.build, &solved.host);
-                return Ok(Status::Planned(Box::new(plan)));
+                return Ok(Next::Done(Status::Planned(Box::new(plan))));
             }
-            Goal::Fetch => return Ok(Status::Fetched(Box::new(self.fetch(group, solved).await?))),
+            Goal::Fetch => {
+                return Ok(Next::Done(Status::Fetched(Box::new(self.fetch(group, solved).await?))));
+            }
         }
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
         let existing = folder.join(self.output.filename());
         if settings.skip_existing && existing.is_file() {
-            return Ok(Status::Exists(existing));
+            return Ok(Next::Done(Status::Exists(existing)));
         }
+        let inputs = self.inputs(group, &solved)?;
+        if answers == Answers::Allowed
+            && let Some(package) = self.unchanged(&inputs).await?
+        {
+            return Ok(Next::Done(Status::Unchanged(package)));
+        }
+        Ok(Next::Build(solved, inputs))
+    }
+
+    /// Builds, tests, and keeps the package for the next time.
+    async fn make(&mut self, shared: &mut Option<Group>, solved: &Solved, inputs: &str) -> Result<Status> {
+        let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
         self.build_top_level(group).await?;
-        let artifact = self.build(group, &solved).await?;
+        let artifact = self.build(group, solved).await?;
         let tests = self.test(&artifact).await?;
+        self.remember(inputs, &artifact).await;
         Ok(Status::Built { artifact, tests })
+    }
+
+    pub(super) fn phase(&self, phase: Phase) {
+        self.events.send(Event::Phase { job: self.name.clone(), phase });
     }
 
     /// What no channel has of the compilers that the output asks for, named after the target.
@@ -181,10 +255,6 @@ impl Job {
             requirements.map(|spec| name_of(spec)).filter(|name| name.ends_with(&of_target)).collect();
         let lacking = self.channels.lacking(&names, build).await?;
         Ok((!lacking.is_empty()).then(|| format!("no {} in the channels", lacking.join(", "))))
-    }
-
-    pub(super) fn phase(&self, phase: Phase) {
-        self.events.send(Event::Phase { job: self.name.clone(), phase });
     }
 
     /// Chooses the packages of both environments and finalises the output with them.
@@ -201,7 +271,10 @@ impl Job {
         if self.request.goal != Goal::Build {
             specs = self.without_own_packages(&specs);
         }
-        let build = self.solve_build(group, &specs).await?;
+        let build = match self.recorded("build") {
+            Some(packages) => self.exactly("build", packages, self.output.build_platform).await?,
+            None => self.solve_build(group, &specs).await?,
+        };
         resolved.build = self.resolve(&build, &specs).await?;
 
         let mut host = Vec::new();
@@ -210,7 +283,10 @@ impl Job {
             if self.request.goal != Goal::Build {
                 specs = self.without_own_packages(&specs);
             }
-            host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
+            host = match self.recorded("host") {
+                Some(packages) => self.exactly("host", packages, self.output.target_platform).await?,
+                None => self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?,
+            };
             resolved.host = self.resolve(&host, &specs).await?;
         }
 
@@ -223,6 +299,28 @@ impl Job {
             environ: self.request.settings.caller_environment.clone(),
             ..gonda_recipe::DiskWorld::default()
         }
+    }
+
+    /// The packages of an environment as the package that is built again records them.
+    fn recorded(&self, which: &str) -> Option<&[LockedPackage]> {
+        let record = self.request.settings.record.as_ref().filter(|record| record.output == self.output.name)?;
+        Some(if which == "build" { &record.environments.build } else { &record.environments.host })
+    }
+
+    /// Exactly these packages.
+    async fn exactly(&self, which: &str, packages: &[LockedPackage], platform: Subdir) -> Result<Vec<RepoDataRecord>> {
+        let exact: Vec<String> = packages.iter().filter_map(LockedPackage::exact_spec).collect();
+        let records = self.solve_one(which, &exact, Vec::new(), platform).await?;
+        for package in packages {
+            let same = |record: &&RepoDataRecord| record.identifier.to_string() == package.filename;
+            let found = records.iter().find(same).and_then(|record| record.package_record.sha256);
+            if found.map(|digest| hex::encode(&digest[..])) != package.sha256 {
+                let message = format!("`{}` is not the package that was used the first time", package.filename);
+                return Err(Error::new(Kind::Unavailable, message)
+                    .help(format!("it came from the channel `{}`: give that channel with `-c`", package.channel)));
+            }
+        }
+        Ok(records)
     }
 
     pub(super) async fn solve_one(

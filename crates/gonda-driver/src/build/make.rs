@@ -7,7 +7,6 @@ use gonda_packager::{Artifact, Compression, Package};
 use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
-use super::batch;
 use super::job::{Group, Job, Solved};
 use super::top_level;
 use crate::environment::{self, Share};
@@ -68,7 +67,6 @@ impl Job {
             spec.modules = self.modules(group, solved, None).await?;
         }
         spec.binds = script::passed_files(&self.script_settings(group, solved));
-        spec.binds.extend(batch::bind(&self.output, mode)?);
         let crossing = self.crossing(group, solved)?;
         crossing::equip(&mut spec, mode, &crossing);
         let modules = spec.modules.clone();
@@ -125,7 +123,7 @@ impl Job {
             self.run_scripts(group, solved, room).await?;
         }
         self.phase(Phase::Pack);
-        self.pack(group, room, &prior).await
+        self.pack(group, solved, room, &prior).await
     }
 
     /// Runs the output's scripts in their order, into the job's log.
@@ -141,7 +139,7 @@ impl Job {
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
-            batch: batch::program(room.mode())?,
+            batch: seen.own.as_ref().map(|own| own.join(paths::PROGRAM)).unwrap_or_default(),
             go_proxy: network.go_proxy(),
             ..self.script_settings(group, solved)
         };
@@ -186,6 +184,9 @@ impl Job {
             };
             let exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)).await?;
             tell_news(&mut journal);
+            if let Some(served) = network.served() {
+                self.served = served;
+            }
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
                 let why = crossing::explain(&exit.last_lines, self.output.target_platform);
@@ -206,7 +207,7 @@ impl Job {
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.
-    async fn pack(&self, group: &Group, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
+    async fn pack(&self, group: &Group, solved: &Solved, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
         let (disk, seen) = (room.disk(), room.paths());
         let settings = &self.request.settings;
         let seen_prefix = utf8(&seen.prefix)?;
@@ -252,12 +253,11 @@ impl Job {
             (utf8(&disk.dir)?, paths::ROOT.to_owned()),
             (utf8(&self.request.located.recipe_dir)?, format!("{}/{}", paths::ROOT, paths::RECIPE)),
         ];
-        let recipe_file = self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let info = info::info(&info::Facts {
             output: &self.output,
             channels: &self.channels.names(),
             recipe_dir: &disk.recipe_dir,
-            recipe_file,
+            recipe_file: self.recipe_file(),
             work_dir: &disk.src_dir,
             prefix: &disk.prefix,
             build_prefix: &disk.build_prefix,
@@ -265,7 +265,7 @@ impl Job {
             hidden: &hidden,
             timestamp: self.timestamp(group),
             git: &git,
-            recipe_files: &[],
+            recipe_files: &[self.build_record(group, solved)?],
             not_recipe: &[],
         })?;
         let mut entries = staged.entries;
@@ -288,8 +288,13 @@ impl Job {
         Ok(artifact)
     }
 
+    /// The recipe file's name.
+    pub(super) fn recipe_file(&self) -> &str {
+        self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// `SOURCE_DATE_EPOCH` of the caller, else the newest time of the sources, else 1980-01-01. Never the clock.
-    fn timestamp(&self, group: &Group) -> i64 {
+    pub(super) fn timestamp(&self, group: &Group) -> i64 {
         let given = self.request.settings.caller_environment.get("SOURCE_DATE_EPOCH");
         let given = given.and_then(|text| text.trim().parse::<i64>().ok());
         given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)

@@ -3,7 +3,6 @@
 //! All that was asked becomes one plan ([`matrix`]), which is carried out in parallel ([`schedule`]) under one budget of
 //! processors ([`budget`]). Each output is a job ([`job`]) with a log, environments and a room of its own.
 
-mod batch;
 mod budget;
 mod check;
 mod fetch;
@@ -15,11 +14,13 @@ mod matrix;
 mod modules;
 mod network;
 mod plan;
+mod record;
 mod schedule;
 mod session;
 mod sources;
 mod top_level;
 mod truth;
+mod unchanged;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,6 +117,8 @@ pub enum Status {
     },
     /// The package is there already.
     Exists(PathBuf),
+    /// It was built before from the same inputs, and is there again.
+    Unchanged(PathBuf),
     /// Only planned.
     Planned(Box<Plan>),
     /// Only fetched.
@@ -143,6 +146,7 @@ impl Status {
             Self::Built { tests, .. } => tests.is_failure(),
             Self::Skipped { .. }
             | Self::Exists(_)
+            | Self::Unchanged(_)
             | Self::Planned(_)
             | Self::Fetched(_)
             | Self::NoToolchain { .. }
@@ -154,7 +158,12 @@ impl Status {
     fn has_package(&self) -> bool {
         matches!(
             self,
-            Self::Built { .. } | Self::Exists(_) | Self::Planned(_) | Self::Fetched(_) | Self::Skipped { .. }
+            Self::Built { .. }
+                | Self::Exists(_)
+                | Self::Unchanged(_)
+                | Self::Planned(_)
+                | Self::Fetched(_)
+                | Self::Skipped { .. }
         ) && !self.is_failure()
     }
 }
@@ -201,6 +210,7 @@ impl JobReport {
             Status::Built { .. } => StatusWord::Built,
             Status::Skipped { .. } => StatusWord::Skipped,
             Status::Exists(_) => StatusWord::Exists,
+            Status::Unchanged(_) => StatusWord::Unchanged,
             Status::Planned(_) => StatusWord::Planned,
             Status::Fetched(_) => StatusWord::Fetched,
             Status::Failed(_) => StatusWord::Failed,
@@ -218,6 +228,7 @@ pub enum StatusWord {
     Built,
     Skipped,
     Exists,
+    Unchanged,
     Planned,
     Fetched,
     Failed,
@@ -233,6 +244,7 @@ impl StatusWord {
             Self::Built => "built",
             Self::Skipped => "skipped",
             Self::Exists => "there already",
+            Self::Unchanged => "unchanged",
             Self::Planned => "planned",
             Self::Fetched => "fetched",
             Self::Failed => "failed",

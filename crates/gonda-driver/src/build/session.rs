@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::blocking;
 use super::budget::Budget;
+use crate::cache::{self, InUse};
 use crate::channels::{ChannelSettings, Channels};
 use crate::isolation::Mode;
 use crate::modules::{ModuleStore, ProxySettings};
@@ -23,6 +25,8 @@ struct Inner {
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
     /// What several jobs ask for at once is fetched once.
     stores: Mutex<HashMap<StoreKey, ModuleStore>>,
+    /// Nothing is removed from the caches while it is held.
+    _in_use: InUse,
 }
 
 impl Session {
@@ -31,10 +35,19 @@ impl Session {
     /// # Errors
     /// `Kind::Machine` where isolation is asked for and can't be had, or the cache can't be written.
     pub async fn open(settings: &Settings, events: &Events) -> Result<Self> {
-        fs_err::create_dir_all(&settings.cache_root)?;
+        let in_use = {
+            let root = settings.cache_root.clone();
+            blocking(move || cache::in_use(&root)).await?
+        };
         let mode = settings.isolation.resolve(&settings.cache_root.join("work"), events).await?;
         let budget = Budget::new(settings.jobs);
-        Ok(Self(Arc::new(Inner { mode, budget, channels: Mutex::default(), stores: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            mode,
+            budget,
+            channels: Mutex::default(),
+            stores: Mutex::default(),
+            _in_use: in_use,
+        })))
     }
 
     /// How jobs are kept apart.

@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gonda_recipe::Output;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::job::Group;
 use super::truth::Known;
+use super::unchanged::Origin;
 use super::{Request, blocking};
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
@@ -26,10 +27,16 @@ pub(super) struct Sources {
 
 /// A source tree, for those who build from it.
 struct Tree {
-    /// How many groups have not taken it yet.
+    /// How many groups don't have their own copy yet.
     users: Mutex<usize>,
     /// `None`: it could not be had, and who asked first has said why.
     laid: OnceCell<Option<Arc<Laid>>>,
+}
+
+impl Tree {
+    fn users(&self) -> MutexGuard<'_, usize> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A tree on disk.
@@ -128,24 +135,28 @@ impl Source {
     ///
     /// # Errors
     /// The cache can't be written.
-    pub(super) async fn group(&self, cache_root: &Path) -> Result<Group> {
+    pub(super) async fn group(&self, cache_root: &Path, output: &Output) -> Result<Group> {
         let workspace = Workspace::create(cache_root)?;
         let from = folder(&self.laid.workspace);
-        let last = {
-            let mut users = self.tree.users.lock().unwrap_or_else(PoisonError::into_inner);
-            *users = users.saturating_sub(1);
-            *users == 0
-        };
-        let laid = Arc::clone(&self.laid);
+        let (tree, laid, output) = (Arc::clone(&self.tree), Arc::clone(&self.laid), output.clone());
         blocking(move || {
             let work = folder(&workspace);
+            // Who takes the tree itself must know that nobody copies it any more.
+            let last = *tree.users() == 1;
             if last {
                 fs_err::rename(&from, &work)?;
             } else {
-                source::duplicate(&from, &work)?;
+                let copied = source::duplicate(&from, &work);
+                let mut users = tree.users();
+                *users = users.saturating_sub(1);
+                drop(users);
+                copied?;
             }
             let placed = laid.placed.moved(&from, &work);
-            Ok(Group { workspace, work, placed, known: Arc::clone(&laid.known), top: None })
+            let known = Arc::clone(&laid.known);
+            let mut group = Group { workspace, work, placed, known, origin: Origin::default(), top: None };
+            group.origin = Origin::of(&group, &output)?;
+            Ok(group)
         })
         .await
     }

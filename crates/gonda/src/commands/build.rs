@@ -30,6 +30,7 @@ pub(crate) async fn run(
             build_platform: args.selection.build_platform,
             offline: args.channels.offline,
             skip_existing: args.skip_existing,
+            rebuild: args.rebuild,
             keep_work: args.keep_work,
         };
         let settings = config::settings(fixed, layer, surroundings)?;
@@ -116,7 +117,7 @@ fn row(report: &JobReport) -> Vec<String> {
             package = format!("{package}: {} packages, {} modules", fetched.packages, fetched.modules);
             ("fetched", String::new(), String::new())
         }
-        Status::Exists(_) | Status::Planned(_) | Status::Failed(_) => {
+        Status::Exists(_) | Status::Unchanged(_) | Status::Planned(_) | Status::Failed(_) => {
             (report.word().text(), String::new(), String::new())
         }
     };
@@ -144,7 +145,7 @@ fn value(report: &JobReport) -> Value {
             value["package"] = json!(artifact);
             value["tests"] = json!(tests);
         }
-        Status::Exists(path) => value["package"] = json!({ "path": path }),
+        Status::Exists(path) | Status::Unchanged(path) => value["package"] = json!({ "path": path }),
         Status::Planned(plan) => value["plan"] = json!(plan),
         Status::Fetched(fetched) => value["fetched"] = json!(fetched),
         Status::Failed(error) => value["error"] = error_value(error),
