@@ -43,7 +43,8 @@ pub(crate) fn distribute(
     meta.config.variants = all.clone();
     meta.config.input_variants = all.clone();
     meta.set_variant(first);
-    let loops = loop_keys(&all, &meta.used_vars(session, false)?);
+    let used = meta.used_vars(session, false)?;
+    let loops = loop_keys(&all, &used);
     let mut rendered: IndexMap<Key, Meta> = IndexMap::new();
     for variant in variant::reduce(&all, &loops) {
         let mut copy = meta.copied();
@@ -481,9 +482,9 @@ fn check_matching_hashes(session: &Session<'_>, packages: &[Package]) -> Result<
 }
 
 fn run_export_list(meta: &Meta) -> Vec<String> {
-    match meta.value("build", "run_exports") {
+    match meta.value("build", "run_exports").as_deref() {
         Some(Json::Object(kinds)) => kinds.values().flat_map(variant::list_of_text).collect(),
-        Some(other) => variant::list_of_text(&other),
+        Some(other) => variant::list_of_text(other),
         None => Vec::new(),
     }
 }

@@ -2,11 +2,12 @@
 //! each variant, so that nothing is done twice.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use serde_json::{Map, Value as Json};
 
 use super::error::{Fail, SourceMap};
@@ -37,6 +38,18 @@ type OutputList = Rc<Vec<Map<String, Json>>>;
 
 /// A text and the keys that it uses.
 type UsedIn = (Rc<str>, Rc<BTreeSet<String>>);
+
+/// What uses are known by: whether they are the whole recipe's, else the output's name, type and place, and how many
+/// outputs there are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct UsesKey {
+    pub(crate) global: bool,
+    pub(crate) is_output: bool,
+    pub(crate) name: String,
+    pub(crate) kind: Option<String>,
+    pub(crate) position: Option<usize>,
+    pub(crate) outputs: usize,
+}
 
 /// The keys that a text uses, and those that its requirements use.
 pub(crate) struct Uses {
@@ -192,7 +205,7 @@ pub(crate) struct Namespace {
     /// The keys that a text uses, by its address; the text is kept, so that no other comes to stand there.
     in_text: RefCell<HashMap<(usize, bool), UsedIn>>,
     /// What is used, by what it is used in.
-    pub(crate) uses: RefCell<HashMap<String, Rc<Uses>>>,
+    pub(crate) uses: RefCell<HashMap<UsesKey, Rc<Uses>>>,
     /// Results of rendering and parsing the whole recipe, lenient and strict, where they depend on nothing but this.
     pub(crate) parsed: RefCell<[Option<Rc<Parsed>>; 2]>,
 }

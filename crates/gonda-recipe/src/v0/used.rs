@@ -4,13 +4,16 @@
 
 use std::collections::BTreeSet;
 
+use memchr::{memchr, memmem, memrchr};
+
 /// The keys used in a recipe's text, in selectors alone or in everything but them.
 pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTreeSet<String> {
+    let text = lines_that_may_use(text, selectors_only);
     // A requirement may write `-` for the `_` of a key. The bytes stay where they are.
     let dashless = text.replace('-', "_");
     let line_at = |at: usize| {
-        let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-        let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+        let start = memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |end| end + 1);
+        let end = memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end);
         &text[start..end]
     };
     let lines_with =
@@ -25,7 +28,7 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
         };
         let found = called || {
             let mut last = "";
-            dashless.match_indices(key.as_str()).any(|(at, _)| {
+            memmem::find_iter(dashless.as_bytes(), key.as_bytes()).any(|at| {
                 let line = line_at(at);
                 // One look at a line is enough.
                 if std::ptr::eq(line, last) {
@@ -44,6 +47,34 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
         }
     }
     used
+}
+
+/// The lines in which a use can stand at all: all others are left out, so that the search for hundreds of keys is short.
+fn lines_that_may_use(text: &str, selectors_only: bool) -> String {
+    let mut kept = String::with_capacity(text.len() / 2);
+    for line in text.split('\n') {
+        let may = if selectors_only {
+            line.contains('[') || line.contains("cdt(")
+        } else {
+            line.contains('{') || is_bare_item(line)
+        };
+        if may {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// An item of an indented list that is one word, a comment or selector behind it left aside.
+fn is_bare_item(line: &str) -> bool {
+    let item = line.trim_start();
+    item.len() < line.len()
+        && item.strip_prefix('-').is_some_and(|item| {
+            let name = item.trim_start();
+            let after = name.find(char::is_whitespace).map_or("", |end| name[end..].trim_start());
+            name.len() < item.len() && (after.is_empty() || after.starts_with(['[', '#']))
+        })
 }
 
 /// For `c_compiler` and `c_compiler_version`: `c` and `compiler`. The same for `stdlib`.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::version::compare_versions;
 
 /// What a source of variants says: keys to lists, text or mappings.
-pub(crate) type Spec = IndexMap<String, Value>;
+pub(crate) type Spec = IndexMap<String, Value, foldhash::fast::RandomState>;
 
 /// How many variants a recipe may explode into.
 const MAX_VARIANTS: usize = 200_000;
@@ -252,7 +252,7 @@ pub(crate) fn combine(sources: &[Source]) -> Result<Spec, VariantError> {
             }
         }
     }
-    let mut values = Spec::new();
+    let mut values = Spec::default();
     for source in sources {
         for (key, value) in &source.spec {
             if key == "zip_keys" {
@@ -363,7 +363,7 @@ pub(crate) fn explode(spec: &Spec) -> Result<Vec<Arc<Variant>>, VariantError> {
     let extended = spec.get("extend_keys").map(list_of_text).unwrap_or_default();
     passed.extend(extended.iter().map(String::as_str));
 
-    let mut shared = Spec::with_capacity(spec.len());
+    let mut shared = Spec::with_capacity_and_hasher(spec.len(), foldhash::fast::RandomState::default());
     // Keys that vary together, with their columns of values.
     let mut loops: Vec<Columns> = Vec::new();
     for (key, value) in spec {
@@ -594,7 +594,7 @@ pub(crate) fn defaults(platform: &str) -> Source {
     let os = platform.split('-').next().unwrap_or_default();
     let text = |text: &str| Value::String(text.to_owned());
     let pin = serde_json::json!({"min_pin": "x.x", "max_pin": "x.x"});
-    let mut spec = Spec::new();
+    let mut spec = Spec::default();
     let mut set = |key: &str, value: Value| spec.insert(key.to_owned(), value);
     // The Python that conda-build itself runs on; a recipe that cares brings its own. NumPy goes with it.
     set("python", text(DEFAULT_PYTHON));

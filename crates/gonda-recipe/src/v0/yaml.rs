@@ -250,16 +250,13 @@ fn count(node: &Node) -> usize {
 
 /// Whether a plain scalar reads as this very text.
 pub(crate) fn is_text(text: &str) -> bool {
-    matches!(resolve(text, Flavor::Full), Value::String(read) if read == text) && timestamp(text).is_none()
+    word(text).is_none() && number(text).is_none() && timestamp(text).is_none()
 }
 
 /// A plain scalar by PyYAML's YAML 1.1 resolvers.
 fn resolve(text: &str, flavor: Flavor) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Value::Bool(true),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Value::Bool(false),
-        _ => {}
+    if let Some(value) = word(text) {
+        return value;
     }
     if flavor == Flavor::Full
         && let Some(number) = number(text)
@@ -267,6 +264,16 @@ fn resolve(text: &str, flavor: Flavor) -> Value {
         return Value::Number(number);
     }
     Value::String(timestamp(text).unwrap_or_else(|| text.to_owned()))
+}
+
+/// What a word means that is no text.
+fn word(text: &str) -> Option<Value> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Some(Value::Null),
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(Value::Bool(true)),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Some(Value::Bool(false)),
+        _ => None,
+    }
 }
 
 /// YAML 1.1's integers and floats, without its base-60 ones.

@@ -4,6 +4,7 @@ mod build;
 mod parse;
 mod text;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -84,7 +85,7 @@ pub(crate) struct Meta {
     pub(crate) top_requirements: Option<([Vec<String>; 2], bool)>,
     /// Solved environments, when finalising for good.
     pub(crate) resolved: Option<Rc<Resolved>>,
-    pub(crate) used: RefCell<Option<BTreeSet<String>>>,
+    pub(crate) used: RefCell<Option<Rc<BTreeSet<String>>>>,
 }
 
 /// The type of an output that says none.
@@ -181,19 +182,18 @@ impl Meta {
     }
 
     /// `get_value`: null is nothing, and text that YAML 1.1 would read as a truth value is one.
-    pub(crate) fn value(&self, section: &str, key: &str) -> Option<Json> {
+    pub(crate) fn value(&self, section: &str, key: &str) -> Option<Cow<'_, Json>> {
         let value = match section {
             "source" => self.list_section("source").first()?.get(key)?,
             _ => self.section(section)?.get(key)?,
         };
         match value {
             Json::Null => None,
-            Json::String(text) => Some(match text.to_lowercase().as_str() {
-                "y" | "on" | "true" | "yes" => Json::Bool(true),
-                "n" | "no" | "false" | "off" => Json::Bool(false),
-                _ => value.clone(),
+            Json::String(text) => Some(match truth_word(text) {
+                Some(flag) => Cow::Owned(Json::Bool(flag)),
+                None => Cow::Borrowed(value),
             }),
-            other => Some(other.clone()),
+            other => Some(Cow::Borrowed(other)),
         }
     }
 
@@ -296,7 +296,7 @@ impl Meta {
                 Some("a build number is a whole number, 0 or more"),
             )))
         };
-        let number = match &value {
+        let number = match &*value {
             Json::Bool(flag) => Some(i64::from(*flag)),
             Json::Number(number) => number.as_i64(),
             Json::String(text) => crate::v0::python::parse_int(text, 10),
@@ -314,8 +314,8 @@ impl Meta {
     }
 
     /// `noarch` as written: text, or true.
-    pub(crate) fn noarch(&self) -> Option<Json> {
-        self.value("build", "noarch").filter(is_true)
+    pub(crate) fn noarch(&self) -> Option<Cow<'_, Json>> {
+        self.value("build", "noarch").filter(|value| is_true(value))
     }
 
     pub(crate) fn noarch_python(&self) -> bool {
@@ -328,7 +328,7 @@ impl Meta {
 
     pub(crate) fn python_version_independent(&self) -> bool {
         self.flag("build", "python_version_independent")
-            || self.value("build", "noarch").as_ref().and_then(Json::as_str) == Some("python")
+            || self.value("build", "noarch").is_some_and(|value| value.as_str() == Some("python"))
             || self.noarch_python()
     }
 
@@ -381,8 +381,8 @@ impl Meta {
     }
 
     pub(crate) fn build_is_host(&self, session: &Session<'_>) -> bool {
-        if let Some(Json::Bool(flag)) = self.value("build", "merge_build_host") {
-            return flag;
+        if let Some(Json::Bool(flag)) = self.value("build", "merge_build_host").as_deref() {
+            return *flag;
         }
         self.namespace(session).host_subdir == session.build_platform
             && !self.section("requirements").is_some_and(|section| section.contains_key("host"))
@@ -400,7 +400,7 @@ impl Meta {
     /// Requirements, parsed (metadata.py `ms_depends`).
     pub(crate) fn specs(&self, session: &Session<'_>, environment: &str) -> Result<Vec<Spec>, Fail> {
         let value = self.value("requirements", environment);
-        let items = match &value {
+        let items = match value.as_deref() {
             None => return Ok(Vec::new()),
             Some(Json::Array(items)) => items.as_slice(),
             Some(other) => std::slice::from_ref(other),
@@ -466,6 +466,16 @@ impl Meta {
         let url = text("git_url")?;
         let local = !url.contains(':');
         Some(if local { session.folder.join(url) } else { PathBuf::from(url) })
+    }
+}
+
+/// What YAML 1.1 would read text as, if as a truth value.
+fn truth_word(text: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    match text.len() {
+        1..=5 if is(&["y", "on", "true", "yes"]) => Some(true),
+        1..=5 if is(&["n", "no", "false", "off"]) => Some(false),
+        _ => None,
     }
 }
 
