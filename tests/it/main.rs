@@ -7,8 +7,10 @@
 mod support;
 
 mod arrows;
+mod batch;
 mod build;
 mod errors;
+mod hostile;
 mod jobs;
 mod network;
 mod packages;

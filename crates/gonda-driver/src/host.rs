@@ -204,6 +204,11 @@ pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
     }
 }
 
+/// Whether a program could not be started because it is for another system or machine (ENOEXEC, ERROR_BAD_EXE_FORMAT).
+pub(crate) fn is_foreign_program(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(if cfg!(windows) { 193 } else { 8 })
+}
+
 /// Lets the owner do everything with a file or folder; a symbolic link is left alone.
 pub(crate) fn make_removable(path: &Path) -> std::io::Result<()> {
     let meta = path.symlink_metadata()?;

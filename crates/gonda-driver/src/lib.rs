@@ -11,8 +11,10 @@ mod event;
 pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
 
+pub mod batch;
 pub mod bootstrap;
 pub mod build;
+mod cache;
 pub mod channels;
 pub mod environment;
 pub mod host;

@@ -35,7 +35,7 @@ mod unix {
     use std::time::{Duration, Instant};
 
     use gonda_driver::isolation::{
-        BuildEnv, Isolation, Mode, Modules, Reach, Room, RoomSpec, SERVICE, Serve, Upper, probe, remove_all,
+        BuildEnv, GoCache, Isolation, Mode, Modules, Reach, Room, RoomSpec, SERVICE, Serve, Upper, probe, remove_all,
     };
     use gonda_driver::process::{Command, Exit};
     use gonda_driver::script::{self, ActivatedEnv, Job, Settings};
@@ -54,11 +54,13 @@ mod unix {
         ("exit codes, signals and orphans", exit_codes_signals_and_orphans),
         ("cancelling ends everything", cancelling_ends_everything),
         ("the modules are fenced", the_modules_are_fenced),
+        ("a go cache is kept from scripts", a_go_cache_is_kept_from_scripts),
         ("several commands in one room", several_commands_in_one_room),
         ("a work folder moves on", a_work_folder_moves_on),
         ("odd names", odd_names),
         ("a missing program", a_missing_program),
         ("the machine is hidden", the_machine_is_hidden),
+        ("a wild script is limited", a_wild_script_is_limited),
         ("the network holds one thing", the_network_holds_one_thing),
         ("scripts in their environment", scripts_in_their_environment),
         ("a killed gonda leaves nothing", a_killed_gonda_leaves_nothing),
@@ -160,6 +162,7 @@ mod unix {
                 ("PREFIX", shown(&paths.prefix)),
                 ("SRC_DIR", shown(&paths.src_dir)),
                 ("GOPATH", shown(&paths.src_dir.join("gopath"))),
+                ("GOCACHE", shown(&paths.go_cache)),
                 ("HOME", shown(&paths.home)),
                 ("TMPDIR", shown(&paths.tmp)),
                 ("RECIPE_DIR", shown(&paths.recipe_dir)),
@@ -208,6 +211,32 @@ mod unix {
                 std::fs::copy(entry.path(), target).unwrap();
             }
         }
+    }
+
+    fn a_go_cache_is_kept_from_scripts(world: &World) {
+        let layer = world.folder.path().join("gocache/layer");
+        write(&layer.join("00/x-d"), "compiled");
+        let mut room = world.room("job");
+        assert_eq!(world.run(&room, "ls -A $GOCACHE"), "");
+        room.set_go_cache(GoCache::Layer(layer.clone())).unwrap();
+        let hostile = "cat $GOCACHE/00/x-d; echo; date +%s; cat $GOCACHE/trim.txt; echo; echo evil > $GOCACHE/00/x-d; \
+                       echo more > $GOCACHE/00/y-d; cat $GOCACHE/00/x-d; rm -r $GOCACHE/00";
+        let said = world.run(&room, hostile);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!((lines[0], lines[3]), ("compiled", "evil"), "{said}");
+        let [now, trimmed] = [lines[1], lines[2]].map(|line| line.parse::<i64>().unwrap());
+        assert!((0..60).contains(&(now - trimmed)), "{said}");
+        room.close().unwrap();
+        assert_eq!(std::fs::read_to_string(layer.join("00/x-d")).unwrap(), "compiled");
+        assert_eq!(std::fs::read_dir(layer.join("00")).unwrap().count(), 1);
+
+        let shared = world.folder.path().join("gocache/shared");
+        let mut spec = world.spec("job");
+        spec.go_cache = GoCache::Shared(shared.clone());
+        let room = Room::prepare(spec, world.mode).unwrap();
+        world.run(&room, "echo kept > $GOCACHE/z");
+        room.close().unwrap();
+        assert_eq!(std::fs::read_to_string(shared.join("z")).unwrap(), "kept\n");
     }
 
     fn paths_are_as_promised(world: &World) {
@@ -389,6 +418,31 @@ mod unix {
         let output = world.run(&room, &script);
         assert!(output.contains("\n1000\ngonda\n"), "{output}");
         assert!(output.ends_with("gonda\n"), "{output}");
+    }
+
+    fn a_wild_script_is_limited(world: &World) {
+        if world.mode == Mode::Plain {
+            return;
+        }
+        let room = world.room("job");
+        let output = world.run(&room, "ulimit -c; cat /proc/self/oom_score_adj; ulimit -u 2>/dev/null || echo 1");
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines[..2], ["0", "500"], "{output}");
+        assert!(lines[2].parse::<u64>().is_ok_and(|most| most <= 16_384), "{output}");
+        // What forks on and on, here for 200 times, ends with its room.
+        let script =
+            "f() { [ $1 -gt 200 ] || { (while :; do echo x >> beat; sleep 0.2; done) & f $(($1 + 1)); }; }; f 1; wait";
+        let command =
+            Command::new("/bin/sh", &room.paths().src_dir).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
+        let beat = room.disk().src_dir.join("beat");
+        world.runtime.block_on(async {
+            let run = room.run(command, &Reach::Loopback(None), |_| {}, None);
+            assert!(tokio::time::timeout(Duration::from_millis(1500), run).await.is_err());
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let then = std::fs::metadata(&beat).unwrap().len();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_eq!(std::fs::metadata(&beat).unwrap().len(), then);
+        });
     }
 
     fn the_network_holds_one_thing(world: &World) {

@@ -7,6 +7,7 @@ use gonda_packager::{Artifact, Compression, Package};
 use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
+use super::batch;
 use super::job::{Group, Job, Solved};
 use super::top_level;
 use crate::environment::{self, Share};
@@ -67,7 +68,9 @@ impl Job<'_> {
             spec.modules = self.modules(group, solved, None).await?;
         }
         spec.binds = script::passed_files(&self.script_settings(group, solved));
-        let room = Room::prepare(spec, mode)?;
+        spec.binds.extend(batch::bind(&self.output, mode)?);
+        let modules = spec.modules.clone();
+        let mut room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
 
         if merged {
@@ -83,6 +86,8 @@ impl Job<'_> {
                 environment::install(self.channels, &solved.host, target, at, seen_as, Share::Private).await?;
             }
         }
+        self.provide_go_cache(group, solved, &modules, &mut room).await?;
+        let disk = room.disk();
         remove_all(&disk.src_dir)?;
         fs_err::rename(&group.work, &disk.src_dir)?;
         let skip = std::path::absolute(&settings.output_dir)?;
@@ -105,16 +110,13 @@ impl Job<'_> {
     pub(super) async fn run_scripts(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<()> {
         let (disk, seen) = (room.disk(), room.paths());
         let log = self.start_log()?;
-        let mut activated = Vec::new();
-        if !solved.host.is_empty() && !self.output.build.merge_build_host {
-            activated.push(activate(&disk.prefix, &seen.prefix)?);
-        }
-        activated.push(activate(&disk.build_prefix, &seen.build_prefix)?);
+        let activated = self.activated(solved, room)?;
         // Held until the last script has ended.
         let network = self.open_network(solved, &disk.build_prefix).await?;
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
+            batch: batch::program(room.mode())?,
             go_proxy: network.go_proxy(),
             ..self.script_settings(group, solved)
         };
@@ -253,7 +255,18 @@ impl Job<'_> {
         given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)
     }
 
-    fn script_settings(&self, group: &Group, solved: &Solved) -> script::Settings {
+    /// The environments that a script has activated, the last on top.
+    pub(super) fn activated(&self, solved: &Solved, room: &Room) -> Result<Vec<ActivatedEnv>> {
+        let (disk, seen) = (room.disk(), room.paths());
+        let mut activated = Vec::new();
+        if !solved.host.is_empty() && !self.output.build.merge_build_host {
+            activated.push(activate(&disk.prefix, &seen.prefix)?);
+        }
+        activated.push(activate(&disk.build_prefix, &seen.build_prefix)?);
+        Ok(activated)
+    }
+
+    pub(super) fn script_settings(&self, group: &Group, solved: &Solved) -> script::Settings {
         let settings = &self.request.settings;
         let go_environment: IndexMap<String, String> =
             settings.go.environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gonda_packager::binary::could_be;
 use gonda_packager::{Binary, Entry};
@@ -79,22 +79,6 @@ fn compiled(path: &Path) -> Result<Option<Vec<u8>>> {
     }
     file.read_to_end(&mut bytes).map_err(failed)?;
     Ok(Some(bytes))
-}
-
-/// Whether a script for the target can run here at all.
-///
-/// # Errors
-/// [`Kind::Usage`] for Windows targets elsewhere: their scripts are batch files.
-pub(super) fn can_build(target: Subdir, recipe: &Path) -> Result<()> {
-    if target.is_windows() && !cfg!(windows) {
-        let recipe: PathBuf = recipe.to_path_buf();
-        return Err(Error::new(
-            Kind::Usage,
-            format!("`{}` can't be built for `{target}` on this machine yet", recipe.display()),
-        )
-        .help("its scripts for Windows need `cmd.exe`: build it on Windows"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

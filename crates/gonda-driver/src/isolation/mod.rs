@@ -26,7 +26,7 @@ use crate::{Error, Events, Kind, Result};
 
 pub use reach::{Reach, SERVICE, Serve};
 pub use remove::remove_all;
-pub use room::{Bind, BuildEnv, DiskPaths, Modules, Room, RoomSpec, SeenPaths};
+pub use room::{Bind, BuildEnv, DiskPaths, GoCache, Modules, Room, RoomSpec, SeenPaths};
 
 /// What the user asked for with `--isolation`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

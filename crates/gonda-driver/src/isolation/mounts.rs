@@ -309,6 +309,7 @@ fn inside() -> Step<u8> {
         std::process::exit(i32::from(Kind::Interrupted.exit_code()));
     });
 
+    limit();
     let mut command = std::process::Command::new(&setup.program);
     command.args(&setup.args).current_dir(&setup.cwd).env_clear().envs(&setup.env).stdin(Stdio::null());
     let child = match command.spawn() {
@@ -334,6 +335,26 @@ fn inside() -> Step<u8> {
             Err(error) => return Err(format!("waiting failed: {error}")),
         }
     }
+}
+
+/// How many processes and threads a script may have at once, if its user is not root, whom the kernel doesn't limit. A
+/// large Go build on a large machine has some thousands.
+const PROCESSES: u64 = 16_384;
+/// How much more likely a script is to be ended than others when memory runs out, of 1000: before gonda itself, and
+/// before what else the user runs.
+const FIRST_TO_GO: &str = "500";
+
+/// Keeps a script that has gone wild from taking the machine with it, as far as the system allows.
+fn limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    for (resource, most) in [(Resource::RLIMIT_NPROC, PROCESSES), (Resource::RLIMIT_CORE, 0)] {
+        if let Ok((_, hard)) = getrlimit(resource) {
+            let most = most.min(hard);
+            // Who can't be limited has lower limits already.
+            let _ = setrlimit(resource, most, most);
+        }
+    }
+    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
 }
 
 fn read_setup() -> Step<Setup> {

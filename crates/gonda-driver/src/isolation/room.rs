@@ -18,8 +18,8 @@ pub struct RoomSpec {
     pub merged: bool,
     /// The module cache.
     pub modules: Modules,
-    /// GOCACHE, writable; `None`: the job's own, empty.
-    pub go_cache: Option<PathBuf>,
+    /// GOCACHE.
+    pub go_cache: GoCache,
     /// A folder of programs that gonda itself puts on PATH.
     pub tools: Option<PathBuf>,
     /// Further folders that the script sees. Without namespaces they are seen where they are.
@@ -34,7 +34,7 @@ impl RoomSpec {
             build_env: BuildEnv::Own,
             merged: false,
             modules: Modules::None,
-            go_cache: None,
+            go_cache: GoCache::Own,
             tools: None,
             binds: Vec::new(),
         }
@@ -62,6 +62,18 @@ pub enum Modules {
     /// the script can even remove its GOPATH, which it couldn't if that were a mount point. Only where
     /// [`Mode::shares_modules`]. Its folders should be writable by their owner, as with `-modcacherw`, so that `rm -rf`
     /// does what it does there.
+    Shared(PathBuf),
+}
+
+/// What a job's GOCACHE starts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GoCache {
+    /// The job's own, empty.
+    Own,
+    /// This folder, which is only read: what the job adds or changes is its own. It is laid under a layer of the job's
+    /// where that is kept on disk, and copied elsewhere.
+    Layer(PathBuf),
+    /// This folder itself.
     Shared(PathBuf),
 }
 
@@ -117,7 +129,7 @@ pub struct DiskPaths {
     pub tmp: PathBuf,
     /// The copy of the recipe folder; the caller fills it.
     pub recipe_dir: PathBuf,
-    /// GOCACHE.
+    /// GOCACHE; where it is a layer, what the job added.
     pub go_cache: PathBuf,
 }
 
@@ -149,9 +161,10 @@ impl Room {
         std::fs::create_dir(&spec.dir).map_err(|error| io_error("make", &spec.dir, error))?;
         let room = Self { spec, mode, seen, disk, kept: false, fenced: AtomicBool::new(false) };
         let disk = &room.disk;
-        for folder in [&disk.prefix, &disk.src_dir, &disk.home, &disk.tmp, &disk.recipe_dir, &disk.go_cache] {
+        for folder in [&disk.prefix, &disk.src_dir, &disk.home, &disk.tmp, &disk.recipe_dir] {
             make(folder)?;
         }
+        room.furnish_go_cache()?;
         if room.spec.build_env == BuildEnv::Own {
             make(&disk.build_prefix)?;
         }
@@ -173,6 +186,31 @@ impl Room {
     #[must_use]
     pub fn disk(&self) -> &DiskPaths {
         &self.disk
+    }
+
+    /// Changes what GOCACHE is for the commands that follow.
+    ///
+    /// # Errors
+    /// When it has to be copied and that fails.
+    pub fn set_go_cache(&mut self, go_cache: GoCache) -> Result<()> {
+        self.spec.go_cache = go_cache;
+        let (disk, seen) = layout(&self.spec, self.mode)?;
+        (self.disk, self.seen) = (disk, seen);
+        self.furnish_go_cache()
+    }
+
+    fn furnish_go_cache(&self) -> Result<()> {
+        let own = &self.disk.go_cache;
+        make(own)?;
+        if let GoCache::Layer(folder) = &self.spec.go_cache {
+            if self.mode != (Mode::Mounts { upper: super::Upper::Disk }) {
+                copy_cache(folder, own)?;
+            }
+            // Go would look through the whole cache for what is old.
+            let stamp = own.join("trim.txt");
+            std::fs::write(&stamp, now().to_string()).map_err(|error| io_error("write", &stamp, error))?;
+        }
+        Ok(())
     }
 
     /// Whether the script's paths are fixed, and other folders hidden.
@@ -199,6 +237,24 @@ impl Room {
         log: Option<&Path>,
     ) -> Result<Exit> {
         self.fence_modules()?;
+        self.start(command, reach, on_line, log).await
+    }
+
+    /// Runs a command of gonda's own in an empty work folder: nothing is put there, and nobody is reached.
+    ///
+    /// # Errors
+    /// As [`Room::run`].
+    pub async fn run_own(&self, command: Command) -> Result<Exit> {
+        self.start(command, &Reach::Loopback(None), |_| {}, None).await
+    }
+
+    async fn start(
+        &self,
+        command: Command,
+        reach: &Reach,
+        on_line: impl FnMut(&str) + Send,
+        log: Option<&Path>,
+    ) -> Result<Exit> {
         match self.mode {
             Mode::Plain => {
                 let command = match reach {
@@ -266,7 +322,6 @@ impl Room {
             bind(&disk.home, &seen.home),
             bind(&disk.tmp, &seen.tmp),
             bind(&disk.recipe_dir, &seen.recipe_dir),
-            bind(&disk.go_cache, &seen.go_cache),
             bind(&disk.tmp, Path::new("/tmp")),
         ];
         let mut overlays = Vec::new();
@@ -291,6 +346,15 @@ impl Room {
                 seen: seen.src_dir.clone(),
                 memory: false,
             }),
+        }
+        match &self.spec.go_cache {
+            GoCache::Layer(lower) if upper == super::Upper::Disk => overlays.push(Overlay {
+                lower: lower.clone(),
+                upper: paths::GO_CACHE.to_owned(),
+                seen: seen.go_cache.clone(),
+                memory: false,
+            }),
+            GoCache::Own | GoCache::Shared(_) | GoCache::Layer(_) => binds.push(bind(&disk.go_cache, &seen.go_cache)),
         }
         if let Some(tools) = &self.spec.tools {
             binds.push(Bind { disk: tools.clone(), seen: root.join(paths::TOOLS), writable: false });
@@ -349,7 +413,10 @@ fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
         home: dir.join(paths::HOME),
         tmp: dir.join(paths::TMP),
         recipe_dir: dir.join(paths::RECIPE),
-        go_cache: spec.go_cache.clone().unwrap_or_else(|| dir.join(paths::GO_CACHE)),
+        go_cache: match &spec.go_cache {
+            GoCache::Shared(folder) => folder.clone(),
+            GoCache::Own | GoCache::Layer(_) => dir.join(paths::GO_CACHE),
+        },
         dir,
     };
     let seen = if fixed {
@@ -380,6 +447,28 @@ fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
         }
     };
     Ok((disk, seen))
+}
+
+/// Copies a GOCACHE: folders of files.
+fn copy_cache(from: &Path, to: &Path) -> Result<()> {
+    for entry in walkdir::WalkDir::new(from).min_depth(1) {
+        let entry = entry.map_err(|error| io_error("read", from, error.into()))?;
+        let Ok(path) = entry.path().strip_prefix(from) else { continue };
+        let place = to.join(path);
+        if entry.file_type().is_dir() {
+            make(&place)?;
+        } else {
+            // A reflink, where the file system has them.
+            std::fs::copy(entry.path(), &place).map_err(|error| io_error("write", &place, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Seconds since 1970, for Go's own housekeeping.
+#[allow(clippy::disallowed_methods, reason = "Go compares it with the clock; it reaches no package")]
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Go stamps a program with the commit of whatever repository encloses it, and `git describe` finds that one too; a

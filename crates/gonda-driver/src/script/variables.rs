@@ -330,14 +330,14 @@ fn platform(block: &mut Block<'_>) {
     }
 }
 
-/// `C:\a\b` as cygwin has it; a path without a drive stays.
+/// `C:\a\b` as cygwin has it; a unix path is on the drive `C:`, as batch files see it.
 fn cygwin(prefix: &Path) -> String {
     let text = prefix.display().to_string();
     match text.split_once(':') {
         Some((drive, rest)) if drive.len() == 1 => {
             format!("/cygdrive/{}{}", drive.to_lowercase(), rest.replace('\\', "/"))
         }
-        _ => text,
+        _ => format!("/cygdrive/c{text}"),
     }
 }
 
