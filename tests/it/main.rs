@@ -15,3 +15,4 @@ mod jobs;
 mod network;
 mod packages;
 mod reference;
+mod render;

@@ -27,6 +27,7 @@ pub mod planning;
 pub mod process;
 pub mod script;
 pub mod settings;
+pub mod solving;
 pub mod source;
 pub mod stage;
 pub mod testbed;

@@ -1,16 +1,18 @@
 //! One group's work: fetch, patch, read go.mod, solve, install, run, pack, test.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
-use rattler_conda_types::{RepoDataRecord, Subdir};
+use gonda_recipe::{Output, PinnedOutput};
 
 use super::truth::Known;
 use super::{JobReport, Plan, Request, Session, Status, blocking};
-use crate::channels::{self, Channels, SolveRequest};
+use crate::channels::Channels;
 use crate::planning::Selection;
+pub(super) use crate::solving::Solved;
+use crate::solving::Solver;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
 use crate::{Error, Event, Events, Kind, Phase, Result, modules};
@@ -104,12 +106,6 @@ pub(super) struct Job<'a> {
     pub(super) log: Option<PathBuf>,
 }
 
-/// The solved environments of a job.
-pub(super) struct Solved {
-    pub(super) build: Vec<RepoDataRecord>,
-    pub(super) host: Vec<RepoDataRecord>,
-}
-
 impl Job<'_> {
     async fn run(&mut self, shared: &mut Option<Group>, finished: &[PinnedOutput]) -> Result<Status> {
         if shared.is_none() {
@@ -161,84 +157,25 @@ impl Job<'_> {
 
     /// Chooses the packages of both environments and finalises the output with them.
     async fn solve(&mut self, group: &Group, finished: &[PinnedOutput]) -> Result<Solved> {
-        let rendering = &self.selection.rendering;
-        let world = self.world();
-        let mut resolved = Resolved { outputs: finished.to_vec(), ..Resolved::default() };
-
-        let mut specs = rendering.specs(self.index, Env::Build, &resolved, &world)?;
-        let merged = self.output.build.merge_build_host;
-        if merged {
-            specs.extend(rendering.specs(self.index, Env::Host, &resolved, &world)?);
-        }
         let floor = modules::toolchain_floor(&group.work)?;
-        let build = self.solve_one("build", &specs, floor, self.output.build_platform).await?;
-        resolved.build = self.resolve(&build, &specs).await?;
-
-        let mut host = Vec::new();
-        if !merged {
-            let specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
-            host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
-            resolved.host = self.resolve(&host, &specs).await?;
-        }
-
-        self.output = rendering.finalize(self.index, &resolved, &world)?;
+        let (output, solved) = self.solver().output(self.index, floor, finished).await?;
+        self.output = output;
         self.name = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
         if self.output.noarch.is_none() {
             self.name = format!("{} {}", self.name, self.output.target_platform);
         }
-        Ok(Solved { build, host })
+        Ok(solved)
     }
 
-    fn world(&self) -> gonda_recipe::DiskWorld {
-        gonda_recipe::DiskWorld {
-            environ: self.request.settings.caller_environment.clone(),
-            ..gonda_recipe::DiskWorld::default()
+    pub(super) fn solver(&self) -> Solver<'_> {
+        let settings = &self.request.settings;
+        Solver {
+            rendering: &self.selection.rendering,
+            channels: self.channels,
+            build_platform: settings.build_platform,
+            environment: &settings.caller_environment,
+            built: Some(settings.output_dir.clone()),
+            left_out: BTreeSet::new(),
         }
     }
-
-    pub(super) async fn solve_one(
-        &self,
-        which: &str,
-        specs: &[String],
-        constraints: Vec<String>,
-        platform: Subdir,
-    ) -> Result<Vec<RepoDataRecord>> {
-        let native = platform == self.request.settings.build_platform && Subdir::current() == Some(platform);
-        self.channels
-            .solve(&SolveRequest {
-                what: format!("{which} environment of `{}`", self.output.name),
-                specs: specs.to_vec(),
-                constraints,
-                platform,
-                virtual_packages: channels::virtual_packages(platform, native)?,
-                extra_channel: Some(self.request.settings.output_dir.clone()),
-            })
-            .await
-    }
-
-    /// Solved packages as finalising wants them; only those asked for by name bring their run exports.
-    pub(super) async fn resolve(&self, records: &[RepoDataRecord], specs: &[String]) -> Result<Vec<ResolvedPackage>> {
-        let direct: Vec<&str> = specs.iter().map(|spec| name_of(spec)).collect();
-        let mut packages = Vec::with_capacity(records.len());
-        for record in records {
-            let package = &record.package_record;
-            let name = package.name.as_normalized().to_owned();
-            let direct = direct.iter().any(|spec| spec.eq_ignore_ascii_case(&name));
-            packages.push(ResolvedPackage {
-                version: package.version.to_string(),
-                build: package.build.to_string(),
-                run_exports: if direct { self.channels.run_exports(record).await? } else { Default::default() },
-                direct,
-                name,
-            });
-        }
-        Ok(packages)
-    }
-}
-
-/// The package name that a match spec begins with.
-fn name_of(spec: &str) -> &str {
-    let spec = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim_start();
-    let end = spec.find(|c: char| c.is_whitespace() || "<>=!~[;,".contains(c)).unwrap_or(spec.len());
-    &spec[..end]
 }

@@ -54,15 +54,17 @@ impl Job<'_> {
     async fn solve_top_level(&self, group: &Group, top: &TopLevel) -> Result<Solved> {
         self.phase(Phase::Solve);
         let floor = modules::toolchain_floor(&group.work)?;
-        let build = self.solve_one("build", &top.build, floor, self.output.build_platform).await?;
+        let solver = self.solver();
+        let build = solver.environment(&self.output, "build", &top.build, floor, self.output.build_platform).await?;
         let mut host_specs = top.host.clone();
-        for package in self.resolve(&build, &top.build).await? {
+        for package in solver.resolve(&build, &top.build).await? {
             // Without a host section there is no host environment for them to enter.
             if !top.host.is_empty() {
                 host_specs.extend(package.run_exports.strong);
             }
         }
-        let host = self.solve_one("host", &host_specs, Vec::new(), self.output.target_platform).await?;
+        let host =
+            solver.environment(&self.output, "host", &host_specs, Vec::new(), self.output.target_platform).await?;
         Ok(Solved { build, host })
     }
 }

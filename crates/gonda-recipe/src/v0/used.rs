@@ -2,8 +2,9 @@
 //! neighbours). What counts is decided by regular expressions there; they are matched by hand here, because a pinning
 //! file has hundreds of keys and each would need its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
+use foldhash::fast::RandomState;
 use memchr::{memchr, memmem, memrchr};
 
 /// The keys used in a recipe's text, in selectors alone or in everything but them.
@@ -18,6 +19,7 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
     };
     let lines_with =
         |part: &str, fits: &dyn Fn(&str) -> bool| text.match_indices(part).any(|(at, _)| fits(line_at(at)));
+    let words = Words::of(&dashless);
     let mut used = BTreeSet::new();
     for key in keys {
         let function = function_of(key).filter(|_| !selectors_only);
@@ -26,18 +28,19 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
             // The pattern for `cdt(` is tried on selectors too.
             None => key.starts_with("cdt_") && lines_with("cdt(", &calls_cdt),
         };
-        let found = called || {
-            let mut last = "";
-            memmem::find_iter(dashless.as_bytes(), key.as_bytes()).any(|at| {
-                let line = line_at(at);
-                // One look at a line is enough.
-                if std::ptr::eq(line, last) {
-                    return false;
-                }
-                last = line;
-                used_on(line, key, selectors_only)
-            })
-        };
+        let found = called
+            || words.may_hold(key) && {
+                let mut last = "";
+                memmem::find_iter(dashless.as_bytes(), key.as_bytes()).any(|at| {
+                    let line = line_at(at);
+                    // One look at a line is enough.
+                    if std::ptr::eq(line, last) {
+                        return false;
+                    }
+                    last = line;
+                    used_on(line, key, selectors_only)
+                })
+            };
         if found {
             used.insert(key.clone());
             let brings_sysroot = matches!(key.as_str(), "c_stdlib" | "c_compiler" | "cxx_compiler");
@@ -47,6 +50,24 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
         }
     }
     used
+}
+
+/// The words of a text. A key is used as a word of its own, but in statements, where a part of one is enough.
+struct Words<'t> {
+    all: HashSet<&'t str, RandomState>,
+    statements: Vec<&'t str>,
+}
+
+impl<'t> Words<'t> {
+    fn of(text: &'t str) -> Self {
+        let statements = text.split('\n').filter(|line| line.contains("{%")).collect();
+        Self { all: text.split(|c: char| !is_word(c)).filter(|word| !word.is_empty()).collect(), statements }
+    }
+
+    /// Whether the text may hold the key; if not, it surely doesn't use it.
+    fn may_hold(&self, key: &str) -> bool {
+        self.all.contains(key) || !key.chars().all(is_word) || self.statements.iter().any(|line| line.contains(key))
+    }
 }
 
 /// The lines in which a use can stand at all: all others are left out, so that the search for hundreds of keys is short.

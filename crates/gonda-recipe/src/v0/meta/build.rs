@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value as Json;
 
-use super::{Contents, Meta, first_word, is_true};
+use super::{Contents, Meta, UsedVariant, first_word, is_true};
 use crate::v0::error::{Fail, in_file};
 use crate::v0::extract;
 use crate::v0::hash;
@@ -18,7 +18,7 @@ use crate::v0::variant::text_of;
 impl Meta {
     /// The keys of the variant that are used (metadata.py `get_used_vars`).
     pub(crate) fn used_vars(&self, session: &Session<'_>, global: bool) -> Result<Rc<BTreeSet<String>>, Fail> {
-        if !global && let Some(used) = self.used.borrow().as_ref() {
+        if !global && let Some(used) = &self.used.borrow().keys {
             return Ok(used.clone());
         }
         let mut used = self.used_in_recipe(session, global)?;
@@ -41,7 +41,7 @@ impl Meta {
         used.extend(self.list("build", "force_use_keys"));
         let used = Rc::new(used);
         if !global {
-            *self.used.borrow_mut() = Some(used.clone());
+            self.used.borrow_mut().keys = Some(used.clone());
         }
         Ok(used)
     }
@@ -324,9 +324,15 @@ impl Meta {
     }
 
     /// The used part of the variant.
-    pub(crate) fn used_variant(&self, session: &Session<'_>) -> Result<BTreeMap<String, Json>, Fail> {
+    pub(crate) fn used_variant(&self, session: &Session<'_>) -> Result<UsedVariant, Fail> {
+        if let Some(values) = &self.used.borrow().values {
+            return Ok(values.clone());
+        }
         let used = self.used_vars(session, false)?;
-        used.iter().map(|key| Ok((key.clone(), self.used_value(session, key)?.clone()))).collect()
+        let values = used.iter().map(|key| Ok((key.clone(), self.used_value(session, key)?.clone())));
+        let values: UsedVariant = Rc::new(values.collect::<Result<_, Fail>>()?);
+        self.used.borrow_mut().values = Some(values.clone());
+        Ok(values)
     }
 
     /// The value of a key that is used.

@@ -48,7 +48,7 @@ pub(crate) struct OutputEntry {
 }
 
 /// Outputs by name and used variant.
-pub(crate) type Outputs = IndexMap<(String, BTreeMap<String, Json>), OutputEntry>;
+pub(crate) type Outputs = IndexMap<(String, UsedVariant), OutputEntry>;
 
 /// How the recipe's text is rendered.
 #[derive(Clone, Default)]
@@ -85,8 +85,20 @@ pub(crate) struct Meta {
     pub(crate) top_requirements: Option<([Vec<String>; 2], bool)>,
     /// Solved environments, when finalising for good.
     pub(crate) resolved: Option<Rc<Resolved>>,
-    pub(crate) used: RefCell<Option<Rc<BTreeSet<String>>>>,
+    pub(crate) used: RefCell<Used>,
+    /// The sections whose requirements were found to be readable under this variant.
+    checked: Option<Rc<Map<String, Json>>>,
 }
+
+/// What was found to be used; forgotten whenever something changes that it depends on.
+#[derive(Clone, Default)]
+pub(crate) struct Used {
+    keys: Option<Rc<BTreeSet<String>>>,
+    values: Option<UsedVariant>,
+}
+
+/// The used part of a variant.
+pub(crate) type UsedVariant = Rc<BTreeMap<String, Json>>;
 
 /// The type of an output that says none.
 pub(crate) const CONDA: &str = ".conda";
@@ -108,6 +120,7 @@ impl Meta {
             top_requirements: None,
             resolved: None,
             used: RefCell::default(),
+            checked: None,
         }
     }
 
@@ -116,12 +129,14 @@ impl Meta {
         let mut copy = self.clone();
         copy.kind = Some(copy.kind.unwrap_or_else(|| CONDA.to_owned()));
         copy.used = RefCell::default();
+        copy.checked = None;
         copy
     }
 
     pub(crate) fn set_variant(&mut self, variant: Arc<Variant>) {
         self.config.variant = variant;
         self.used = RefCell::default();
+        self.checked = None;
     }
 
     pub(crate) fn namespace(&self, session: &Session<'_>) -> Rc<Namespace> {
@@ -223,7 +238,7 @@ impl Meta {
         if name.is_empty() && self.is_final {
             return fail("the package has no name".to_owned(), "add `name` under `package`");
         }
-        if name != name.to_lowercase() {
+        if name.contains(|c: char| !c.is_ascii_lowercase()) && name != name.to_lowercase() {
             return fail(
                 format!("the package name `{name}` is not lower case"),
                 "package names are lower case; in a template, the filter `lower` helps",
@@ -263,11 +278,11 @@ impl Meta {
         what: &str,
         allowed: &str,
     ) -> Result<(), Fail> {
-        let bad: BTreeSet<char> =
-            value.chars().filter(|c| "=@#$%^&*:;\"'\\|<>?/ -!".contains(*c) && !allowed.contains(*c)).collect();
-        if bad.is_empty() {
+        let is_bad = |c: &char| "=@#$%^&*:;\"'\\|<>?/ -!".contains(*c) && !allowed.contains(*c);
+        if !value.chars().any(|c| is_bad(&c)) {
             return Ok(());
         }
+        let bad: BTreeSet<char> = value.chars().filter(is_bad).collect();
         let list: Vec<String> =
             bad.iter().map(|c| if *c == ' ' { "a blank".to_owned() } else { format!("`{c}`") }).collect();
         let help = if what == "version" && bad.contains(&'-') {
@@ -555,18 +570,25 @@ pub(crate) fn output_dicts(
 /// `combine_top_level_metadata_with_output`.
 pub(crate) fn merge_top_level(meta: &mut Meta, output: &mut Map<String, Json>) {
     for section in ["requirements", "build", "about"] {
-        let mut merged = match output.get(section) {
+        let top = meta.meta.get(section).filter(|top| top.is_object());
+        let own = match output.get(section) {
             requirements if section == "requirements" => {
                 expand_requirements(requirements.filter(|value| is_true(value)))
             }
             Some(Json::Object(map)) => map.clone(),
             _ => Map::new(),
         };
-        if let Some(top) = meta.section(section) {
-            for (key, value) in top {
-                if !merged.contains_key(key) {
-                    merged.insert(key.clone(), value.clone());
-                }
+        // Where only the top level says something, it stays as it is.
+        if let Some(top) = top
+            && own.is_empty()
+        {
+            output.insert(section.to_owned(), top.clone());
+            continue;
+        }
+        let mut merged = own;
+        for (key, value) in top.and_then(Json::as_object).into_iter().flatten() {
+            if !merged.contains_key(key) {
+                merged.insert(key.clone(), value.clone());
             }
         }
         output.insert(section.to_owned(), Json::Object(merged.clone()));

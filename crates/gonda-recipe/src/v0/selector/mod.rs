@@ -8,10 +8,11 @@
 mod parser;
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use foldhash::HashMap;
+use foldhash::fast::RandomState;
 
 use crate::v0::python::{Args, BinaryOp, CompareOp, ErrorKind, PyError, PyResult, Value};
 use crate::v0::python::{binary, call_method, compare, get_attribute, negate, truth};
@@ -172,7 +173,7 @@ fn find_selector(line: &str) -> Option<(&str, &str)> {
 /// Evaluates selectors, each text once.
 pub(crate) struct Evaluator<N> {
     names: N,
-    known: RefCell<HashMap<String, bool>>,
+    known: RefCell<HashMap<String, bool, RandomState>>,
 }
 
 impl<N: Names> Evaluator<N> {
