@@ -15,7 +15,7 @@ fn main() {
 
 #[cfg(unix)]
 fn main() {
-    if let Some(code) = gonda_driver::isolation::trampoline(std::env::args_os()) {
+    if let Some(code) = gonda_driver::started_inside(std::env::args_os()) {
         #[allow(clippy::disallowed_methods, reason = "a test binary without a harness")]
         std::process::exit(i32::from(code));
     }
@@ -35,7 +35,8 @@ mod unix {
     use std::time::{Duration, Instant};
 
     use gonda_driver::isolation::{
-        BuildEnv, GoCache, Isolation, Mode, Modules, Reach, Room, RoomSpec, SERVICE, Serve, Upper, probe, remove_all,
+        BuildEnv, Format, GoCache, Isolation, Link, Mode, Modules, Reach, Room, RoomSpec, SERVICE, Serve, Upper, probe,
+        remove_all,
     };
     use gonda_driver::process::{Command, Exit};
     use gonda_driver::script::{self, ActivatedEnv, Job, Settings};
@@ -61,6 +62,8 @@ mod unix {
         ("a missing program", a_missing_program),
         ("the machine is hidden", the_machine_is_hidden),
         ("a wild script is limited", a_wild_script_is_limited),
+        ("gonda is at hand", gonda_is_at_hand),
+        ("programs of another format", programs_of_another_format),
         ("the network holds one thing", the_network_holds_one_thing),
         ("scripts in their environment", scripts_in_their_environment),
         ("a killed gonda leaves nothing", a_killed_gonda_leaves_nothing),
@@ -386,6 +389,55 @@ mod unix {
         std::fs::rename(&second.disk().src_dir, &third.disk().src_dir).unwrap();
         second.close().unwrap();
         world.run(&third, "cat a; test -f $GOPATH/pkg/go.mod; test -d $GOPATH/pkg/mod");
+    }
+
+    fn gonda_is_at_hand(world: &World) {
+        let mut spec = world.spec("job");
+        spec.own = true;
+        if world.mode.has_fixed_paths() {
+            let seen = "/opt/gonda/b/build_env/bin/tool".into();
+            spec.links.push(Link { seen, target: "/opt/gonda/b/own/gonda".into() });
+        }
+        let room = Room::prepare(spec, world.mode).unwrap();
+        let own = room.paths().own.clone().unwrap();
+        std::fs::write(room.disk().own.join("settings"), "x").unwrap();
+        let script = "test -x gonda; cat settings; echo y > record";
+        let script = format!("cd '{}'; {}", own.display(), script);
+        for _ in 0..2 {
+            assert_eq!(world.run(&room, &script), "x\n");
+        }
+        assert_eq!(std::fs::read_to_string(room.disk().own.join("record")).unwrap(), "y\n");
+        if world.mode.has_fixed_paths() {
+            world.run(&room, "! echo x > /opt/gonda/b/own/gonda");
+            let shown = world.run(&room, "readlink $BUILD_PREFIX/bin/tool; test -x $BUILD_PREFIX/bin/tool");
+            assert_eq!(shown.trim(), "/opt/gonda/b/own/gonda");
+            assert!(world.shared_env().join("bin/tool").symlink_metadata().unwrap().is_file());
+        }
+    }
+
+    fn programs_of_another_format(world: &World) {
+        if !world.mode.has_fixed_paths() {
+            return;
+        }
+        let mut spec = world.spec("job");
+        spec.formats.push(Format {
+            name: "gonda-test".to_owned(),
+            magic: b"GONDA\0TEST".to_vec(),
+            mask: b"\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff".to_vec(),
+            interpreter: "/bin/echo".into(),
+        });
+        let room = Room::prepare(spec, world.mode).unwrap();
+        let script = "printf 'GONDA1TEST' > prog; printf 'GONDA1BEST' > other; chmod +x prog other; ./prog a 'b  c'
+            if ./other; then exit 1; fi 2> /dev/null";
+        match world.try_run(&room, script).unwrap() {
+            (exit, output) if exit.success() => {
+                assert_eq!(output, "./prog ./prog a b  c\n");
+            }
+            // Namespaces have formats of their own since Linux 6.7.
+            (_, output) => {
+                println!("programs of another format: skipped, the kernel has none for a namespace: {output}")
+            }
+        }
     }
 
     fn odd_names(world: &World) {

@@ -21,13 +21,9 @@ use crate::config::Surroundings;
 use crate::report::Reporter;
 
 fn main() -> ExitCode {
-    // Inside a job's namespaces there is one thread and one purpose; nothing else may start before.
-    if let Some(code) = gonda_driver::isolation::trampoline(std::env::args_os()) {
+    // Inside a job there is one thread and one purpose; nothing else may start before.
+    if let Some(code) = gonda_driver::started_inside(std::env::args_os()) {
         return code.into();
-    }
-    let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|first| first == gonda_driver::batch::INTERPRETER) {
-        return gonda_driver::batch::interpret(args, std::env::vars_os()).into();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -59,6 +55,8 @@ fn run(cli: &Cli, surroundings: &Surroundings, reporter: &Reporter) -> Result<Ex
     let format = cli.global.format;
     match &cli.command {
         Command::Build(args) => block_on(commands::build::run(args, surroundings, reporter, format))?,
+        Command::Fetch(args) => block_on(commands::fetch::run(args, surroundings, reporter, format))?,
+        Command::Lock(args) => block_on(commands::lock::run(args, surroundings, reporter, format))?,
         Command::Render(args) => commands::render::run(args, surroundings, reporter, format),
         Command::Test(args) => block_on(commands::test::run(args, surroundings, reporter, format))?,
         Command::Inspect(args) => commands::inspect::run(args, reporter, format),

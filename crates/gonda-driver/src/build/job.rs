@@ -1,21 +1,22 @@
 //! One group's work: fetch, patch, read go.mod, solve, install, run, pack, test.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gonda_recipe::{Output, PinnedOutput};
+use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
+use rattler_conda_types::{RepoDataRecord, Subdir};
 
+use super::fetch::go_sums;
 use super::truth::Known;
-use super::{JobReport, Plan, Request, Session, Status, blocking};
-use crate::channels::Channels;
+use super::{Goal, JobReport, Plan, Request, Session, Status, blocking};
+use crate::channels::{self, Channels, SolveRequest};
+use crate::lock::Locked;
 use crate::planning::Selection;
-pub(super) use crate::solving::Solved;
-use crate::solving::Solver;
+pub(super) use crate::solving::name_of;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
-use crate::{Error, Event, Events, Kind, Phase, Result, modules};
+use crate::{Error, Event, Events, Kind, Phase, Result, solving};
 
 /// What all jobs of a rendering see.
 #[derive(Clone, Copy)]
@@ -53,6 +54,7 @@ pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut 
             events: all.events,
             index,
             name: format!("{}-{} {}", output.name, output.version, output.target_platform),
+            lock_key: format!("{}/{}", output.target_platform, output.name),
             output: output.clone(),
             log: None,
         };
@@ -101,22 +103,36 @@ pub(super) struct Job<'a> {
     pub(super) events: &'a Events,
     pub(super) index: usize,
     pub(super) name: String,
+    /// By which a lock knows it; empty where none holds it.
+    pub(super) lock_key: String,
     /// As rendered; finalised once its environments are solved.
     pub(super) output: Output,
     pub(super) log: Option<PathBuf>,
 }
 
+/// The solved environments of a job.
+pub(super) struct Solved {
+    pub(super) build: Vec<RepoDataRecord>,
+    pub(super) host: Vec<RepoDataRecord>,
+}
+
 impl Job<'_> {
     async fn run(&mut self, shared: &mut Option<Group>, finished: &[PinnedOutput]) -> Result<Status> {
         if shared.is_none() {
-            *shared = Some(self.fetch().await?);
+            let group = self.fetch_source().await?;
+            self.check_source(&group)?;
+            *shared = Some(group);
         }
         let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
         self.phase(Phase::Solve);
         let solved = self.solve(group, finished).await?;
-        if self.request.dry_run {
-            let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
-            return Ok(Status::Planned(Box::new(plan)));
+        match self.request.goal {
+            Goal::Build => {}
+            Goal::Plan => {
+                let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
+                return Ok(Status::Planned(Box::new(plan)));
+            }
+            Goal::Fetch => return Ok(Status::Fetched(Box::new(self.fetch(group, solved).await?))),
         }
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
@@ -135,7 +151,7 @@ impl Job<'_> {
     }
 
     /// Sources into the cache, from there into a work folder, patched.
-    async fn fetch(&self) -> Result<Group> {
+    async fn fetch_source(&self) -> Result<Group> {
         self.phase(Phase::Fetch);
         let settings = &self.request.settings;
         let sources = SourceSettings {
@@ -157,25 +173,98 @@ impl Job<'_> {
 
     /// Chooses the packages of both environments and finalises the output with them.
     async fn solve(&mut self, group: &Group, finished: &[PinnedOutput]) -> Result<Solved> {
-        let floor = modules::toolchain_floor(&group.work)?;
-        let (output, solved) = self.solver().output(self.index, floor, finished).await?;
-        self.output = output;
+        let rendering = &self.selection.rendering;
+        let world = self.world();
+        let mut resolved = Resolved { outputs: finished.to_vec(), ..Resolved::default() };
+
+        let mut specs = rendering.specs(self.index, Env::Build, &resolved, &world)?;
+        let merged = self.output.build.merge_build_host;
+        if merged {
+            specs.extend(rendering.specs(self.index, Env::Host, &resolved, &world)?);
+        }
+        if self.request.goal != Goal::Build {
+            specs = self.without_own_packages(&specs);
+        }
+        let build = self.solve_build(group, &specs).await?;
+        resolved.build = self.resolve(&build, &specs).await?;
+
+        let mut host = Vec::new();
+        if !merged {
+            let mut specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
+            if self.request.goal != Goal::Build {
+                specs = self.without_own_packages(&specs);
+            }
+            host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
+            resolved.host = self.resolve(&host, &specs).await?;
+        }
+
+        self.output = rendering.finalize(self.index, &resolved, &world)?;
         self.name = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
         if self.output.noarch.is_none() {
             self.name = format!("{} {}", self.name, self.output.target_platform);
         }
+        Ok(Solved { build, host })
+    }
+
+    fn world(&self) -> gonda_recipe::DiskWorld {
+        gonda_recipe::DiskWorld {
+            environ: self.request.settings.caller_environment.clone(),
+            ..gonda_recipe::DiskWorld::default()
+        }
+    }
+
+    pub(super) async fn solve_one(
+        &self,
+        which: &str,
+        specs: &[String],
+        mut constraints: Vec<String>,
+        platform: Subdir,
+    ) -> Result<Vec<RepoDataRecord>> {
+        let native = platform == self.request.settings.build_platform && Subdir::current() == Some(platform);
+        let locked = self.locked()?;
+        if let Some(locked) = &locked {
+            constraints = locked.constraints(which);
+        }
+        let solved = self
+            .channels
+            .solve(&SolveRequest {
+                what: format!("{which} environment of `{}`", self.output.name),
+                specs: specs.to_vec(),
+                constraints,
+                platform,
+                virtual_packages: channels::virtual_packages(platform, native)?,
+                extra_channel: Some(self.request.settings.output_dir.clone()),
+            })
+            .await;
+        let Some(locked) = locked else { return solved };
+        let solved = solved.map_err(|error| locked.unsolvable(which, error))?;
+        // The recipe's own packages are built, not locked.
+        let own = |record: &&RepoDataRecord| {
+            let name = record.package_record.name.as_normalized();
+            self.selection.rendering.outputs.iter().any(|output| output.name.eq_ignore_ascii_case(name))
+        };
+        let others: Vec<RepoDataRecord> = solved.iter().filter(|record| !own(record)).cloned().collect();
+        locked.check_environment(which, &others)?;
         Ok(solved)
     }
 
-    pub(super) fn solver(&self) -> Solver<'_> {
-        let settings = &self.request.settings;
-        Solver {
-            rendering: &self.selection.rendering,
-            channels: self.channels,
-            build_platform: settings.build_platform,
-            environment: &settings.caller_environment,
-            built: Some(settings.output_dir.clone()),
-            left_out: BTreeSet::new(),
+    /// What a lock says of the output; `None` where nothing holds it.
+    fn locked(&self) -> Result<Option<Locked<'_>>> {
+        match &self.request.lock {
+            Some(lock) if !self.lock_key.is_empty() => Ok(Some(lock.output(&self.lock_key)?)),
+            _ => Ok(None),
         }
+    }
+
+    /// Whether the source is the locked one, before any script changes it.
+    fn check_source(&self, group: &Group) -> Result<()> {
+        match self.locked()? {
+            Some(locked) => locked.check_source(&group.placed.identities, &go_sums(&group.work)?),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn resolve(&self, records: &[RepoDataRecord], specs: &[String]) -> Result<Vec<ResolvedPackage>> {
+        solving::resolve(self.channels, records, specs).await
     }
 }

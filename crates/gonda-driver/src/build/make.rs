@@ -16,7 +16,7 @@ use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
 use crate::settings::Network;
 use crate::source::git_report;
 use crate::stage::{self, Stage};
-use crate::{Error, Event, Kind, Phase, Result, index, info};
+use crate::{Error, Event, Kind, Phase, Result, crossing, index, info, lock, modules};
 
 /// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
 const EARLIEST: i64 = 315_532_800;
@@ -69,6 +69,8 @@ impl Job<'_> {
         }
         spec.binds = script::passed_files(&self.script_settings(group, solved));
         spec.binds.extend(batch::bind(&self.output, mode)?);
+        let crossing = self.crossing(group, solved)?;
+        crossing::equip(&mut spec, mode, &crossing);
         let modules = spec.modules.clone();
         let mut room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
@@ -86,13 +88,32 @@ impl Job<'_> {
                 environment::install(self.channels, &solved.host, target, at, seen_as, Share::Private).await?;
             }
         }
+        crossing::furnish(&room, &crossing)?;
         self.provide_go_cache(group, solved, &modules, &mut room).await?;
         let disk = room.disk();
         remove_all(&disk.src_dir)?;
         fs_err::rename(&group.work, &disk.src_dir)?;
         let skip = std::path::absolute(&settings.output_dir)?;
         crate::source::copy_tree(&self.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
+        // A lock is about the recipe, and no part of it: with it or without, the package is the same.
+        let lock = disk.recipe_dir.join(lock::FILE_NAME);
+        if lock.is_file() {
+            fs_err::remove_file(lock)?;
+        }
         Ok(room)
+    }
+
+    /// What host tools have to know, should this be a cross build.
+    fn crossing(&self, group: &Group, solved: &Solved) -> Result<crossing::Facts<'_>> {
+        let found = crate::modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
+        Ok(crossing::Facts {
+            closed: self.network().0 != Network::On,
+            target: self.output.target_platform,
+            build: self.output.build_platform,
+            package: &self.output.name,
+            go: super::modules::has_go(solved),
+            modules: found.paths(),
+        })
     }
 
     async fn run_and_pack(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<Artifact> {
@@ -113,6 +134,9 @@ impl Job<'_> {
         let activated = self.activated(solved, room)?;
         // Held until the last script has ended.
         let network = self.open_network(solved, &disk.build_prefix).await?;
+        if let (true, Some(proxy)) = (self.network().0 != Network::On, network.go_proxy()) {
+            crossing::hold_to_proxy(room, &proxy)?;
+        }
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
@@ -137,21 +161,36 @@ impl Job<'_> {
         if prepared.is_empty() {
             self.events.note(&self.name, "the recipe has no build script");
         }
+        let mut journal = crossing::journal(room);
         for script in &prepared {
             for note in &script.environment.notes {
                 append(&log, note)?;
             }
             script.write(&disk.src_dir)?;
             let mut attempts = Attempts::default();
-            let on_line = |line: &str| {
-                attempts.read(line);
+            let tell = |line: &str| {
                 self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
             };
+            let tell_news = |journal: &mut Option<crossing::Journal>| {
+                for line in journal.iter_mut().flat_map(crossing::Journal::news) {
+                    tell(&line);
+                    // It is told, at least.
+                    let _ = append(&log, &line);
+                }
+            };
+            let on_line = |line: &str| {
+                attempts.read(line);
+                tell_news(&mut journal);
+                tell(line);
+            };
             let exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)).await?;
+            tell_news(&mut journal);
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
+                let why = crossing::explain(&exit.last_lines, self.output.target_platform);
                 let help = format!(
-                    "the whole log is `{}`; the job's folders stay in `{}` until the next build",
+                    "{}the whole log is `{}`; the job's folders stay in `{}` until the next build",
+                    why.map(|why| format!("{why}; ")).unwrap_or_default(),
                     log.display(),
                     disk.dir.display()
                 );
@@ -162,7 +201,7 @@ impl Job<'_> {
                 return Err(Error::new(Kind::Build, message).because(LastLines(exit.last_lines)).help(help));
             }
         }
-        Ok(())
+        modules::remember_answers(&self.request.settings.cache_root, &self.request.located.recipe, &network.answers())
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.

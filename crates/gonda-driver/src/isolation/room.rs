@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Mode, Reach, paths, remove_all};
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result, host};
@@ -24,6 +26,13 @@ pub struct RoomSpec {
     pub tools: Option<PathBuf>,
     /// Further folders that the script sees. Without namespaces they are seen where they are.
     pub binds: Vec<Bind>,
+    /// gonda itself is seen by the script, as `gonda` in [`SeenPaths::own`].
+    pub own: bool,
+    /// Files of a [`BuildEnv::Shared`] that are links in this room.
+    pub links: Vec<Link>,
+    /// Programs of other platforms that something in the room runs. Without namespaces, or where the kernel doesn't
+    /// let a namespace have its own (before Linux 6.7), they are left out.
+    pub formats: Vec<Format>,
 }
 
 impl RoomSpec {
@@ -37,6 +46,9 @@ impl RoomSpec {
             go_cache: GoCache::Own,
             tools: None,
             binds: Vec::new(),
+            own: false,
+            links: Vec::new(),
+            formats: Vec::new(),
         }
     }
 }
@@ -88,6 +100,28 @@ pub struct Bind {
     pub writable: bool,
 }
 
+/// A link that takes the place of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Where the script sees it; absolute.
+    pub seen: PathBuf,
+    /// What it leads to, as the script sees it.
+    pub target: PathBuf,
+}
+
+/// Programs that the kernel hands to another program (`binfmt_misc`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Format {
+    /// What it is registered as: letters, digits and `-`.
+    pub name: String,
+    /// The first bytes of such programs.
+    pub magic: Vec<u8>,
+    /// Which bits of them count; as long as `magic`.
+    pub mask: Vec<u8>,
+    /// What gets the program's path, its first argument as it was called, and its arguments; as the script sees it.
+    pub interpreter: PathBuf,
+}
+
 /// Paths as the script sees them: for the environment, for installing and for patching prefixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenPaths {
@@ -107,6 +141,9 @@ pub struct SeenPaths {
     pub go_cache: PathBuf,
     /// Programs of gonda's own on PATH.
     pub tools: Option<PathBuf>,
+    /// A folder for gonda's own work in the room, `gonda` itself in it, where [`RoomSpec::own`] asks for it. The script
+    /// can write to it, but for `gonda`.
+    pub own: Option<PathBuf>,
     /// Whether the paths are the same on every machine.
     pub fixed: bool,
 }
@@ -131,6 +168,8 @@ pub struct DiskPaths {
     pub recipe_dir: PathBuf,
     /// GOCACHE; where it is a layer, what the job added.
     pub go_cache: PathBuf,
+    /// The folder for gonda's own work in the room; there only where [`RoomSpec::own`] asks for it.
+    pub own: PathBuf,
 }
 
 /// The folders of a job and what its scripts run in. Taken down when dropped, unless [`Room::keep`] was called.
@@ -167,6 +206,9 @@ impl Room {
         room.furnish_go_cache()?;
         if room.spec.build_env == BuildEnv::Own {
             make(&disk.build_prefix)?;
+        }
+        if room.spec.own {
+            room.move_in_itself()?;
         }
         // Go asks nobody before it starts to count its users, except this file.
         let telemetry = host::user_config_dir(&disk.home).join("go").join("telemetry");
@@ -281,6 +323,20 @@ impl Room {
         remove_all(&self.spec.dir).map_err(|error| io_error("remove", &self.spec.dir, error))
     }
 
+    /// Puts gonda's own program into its folder; in namespaces only the place for it, to mount it at.
+    fn move_in_itself(&self) -> Result<()> {
+        let here = self.disk.own.join(paths::PROGRAM);
+        make(&self.disk.own)?;
+        if self.mode.has_fixed_paths() {
+            return std::fs::write(&here, "").map_err(|error| io_error("write", &here, error));
+        }
+        let program = own_program()?;
+        // A link costs nothing; between two file systems there is none.
+        let linked = std::fs::hard_link(&program, &here);
+        let copied = linked.or_else(|_| std::fs::copy(&program, &here).map(drop));
+        copied.map_err(|error| io_error("write", &here, error))
+    }
+
     /// A `go.mod` beside the module cache makes it another module, which Go's patterns don't walk into.
     fn fence_modules(&self) -> Result<()> {
         // Once: what a script removed stays removed for the room's next command.
@@ -359,8 +415,14 @@ impl Room {
         if let Some(tools) = &self.spec.tools {
             binds.push(Bind { disk: tools.clone(), seen: root.join(paths::TOOLS), writable: false });
         }
+        if let Some(own) = &seen.own {
+            binds.push(bind(&disk.own, own));
+            binds.push(Bind { disk: own_program()?, seen: own.join(paths::PROGRAM), writable: false });
+        }
         binds.extend(self.spec.binds.iter().cloned());
-        let setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
+        let mut setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
+        setup.links.clone_from(&self.spec.links);
+        setup.formats.clone_from(&self.spec.formats);
         super::mounts::run(setup, reach, command.hidden, on_line, log).await
     }
 }
@@ -417,6 +479,7 @@ fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
             GoCache::Shared(folder) => folder.clone(),
             GoCache::Own | GoCache::Layer(_) => dir.join(paths::GO_CACHE),
         },
+        own: dir.join(paths::OWN),
         dir,
     };
     let seen = if fixed {
@@ -431,6 +494,7 @@ fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
             recipe_dir: root.join(paths::RECIPE),
             go_cache: root.join(paths::GO_CACHE),
             tools: spec.tools.as_ref().map(|_| root.join(paths::TOOLS)),
+            own: spec.own.then(|| root.join(paths::OWN)),
             fixed,
         }
     } else {
@@ -443,10 +507,21 @@ fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
             recipe_dir: disk.recipe_dir.clone(),
             go_cache: disk.go_cache.clone(),
             tools: spec.tools.clone(),
+            own: spec.own.then(|| disk.own.clone()),
             fixed,
         }
     };
     Ok((disk, seen))
+}
+
+/// The program of this process.
+fn own_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().and_then(|program| program.canonicalize());
+    program.map_err(|error| {
+        Error::new(Kind::Machine, "gonda can't find its own program")
+            .because(error)
+            .help("it was replaced or removed while it runs: start it again")
+    })
 }
 
 /// Copies a GOCACHE: folders of files.
