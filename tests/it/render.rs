@@ -69,7 +69,6 @@ fn without_solving_no_channel_is_asked() {
     let (world, feedstock) = world();
     let said = render(&world, &feedstock, &["-c", "file:///nowhere/at/all"]).succeeds().json();
     assert_eq!(said[0]["requirements"]["host"], serde_json::json!(["libsum 1.4.*"]));
-    assert!(!world.cache().exists(), "rendering needs no cache");
 }
 
 #[test]
@@ -79,6 +78,6 @@ fn what_cannot_be_solved_is_said() {
     feedstock.write("recipe/conda_build_config.yaml", VARIANT.replace("1.4", "9.9"));
     render(&world, &feedstock, &["--finalize", "solve", "-c", &channel.url()])
         .fails_with(3)
-        .says("host environment of `counter`")
-        .says("libsum 9.9.*");
+        .prints("host environment of `counter`")
+        .prints("libsum 9.9.*");
 }
