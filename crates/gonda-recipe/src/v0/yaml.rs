@@ -4,6 +4,8 @@
 //! through; `load_file_data` has it all. Duplicate keys are allowed, the last one wins; `<<` merges. Documents are data
 //! from others: depth, aliases and total size are limited.
 
+use std::borrow::Cow;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Number, Value};
 
@@ -174,7 +176,12 @@ fn read<T: Tree>(text: &str, flavor: Flavor) -> Result<Option<T>, YamlError> {
     if let Some((line, column, message)) = what_pyyaml_rejects(text) {
         return Err(YamlError { line, column, message });
     }
-    let mut reader = Reader { parser: Parser::new_from_str(text), flavor, anchors: Vec::new(), nodes: 0 };
+    // The parser treats an unfinished last line in ways of its own; so it is given none.
+    let (tail, finished) = match text.rsplit('\n').next() {
+        None | Some("") => (None, Cow::Borrowed(text)),
+        Some(tail) => (Some(Tail::new(text, tail)), Cow::Owned(format!("{text}\n"))),
+    };
+    let mut reader = Reader { parser: Parser::new_from_str(&finished), flavor, tail, anchors: Vec::new(), nodes: 0 };
     let mut document = None;
     loop {
         let (event, span) = reader.next()?;
@@ -211,9 +218,32 @@ fn error(span: Span, message: impl Into<String>) -> YamlError {
     YamlError { line: span.start.line().saturating_sub(1), column: span.start.col(), message: message.into() }
 }
 
+/// The last line of a document that does not end with a line break.
+struct Tail {
+    /// Where the document ends, 1-based, were the line finished.
+    end: usize,
+    blank: bool,
+}
+
+impl Tail {
+    fn new(text: &str, last_line: &str) -> Self {
+        Self { end: text.matches('\n').count() + 2, blank: last_line.trim().is_empty() }
+    }
+
+    /// A block scalar that ends with the document has no line break there if its last line has none.
+    fn cut<'t>(&self, text: &'t str, style: ScalarStyle, span: Span) -> &'t str {
+        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        match text.strip_suffix('\n') {
+            Some(cut) if block && span.end.line() >= self.end && (!self.blank || cut.ends_with([' ', '\n'])) => cut,
+            _ => text,
+        }
+    }
+}
+
 struct Reader<'a, T> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     flavor: Flavor,
+    tail: Option<Tail>,
     anchors: Vec<(usize, T)>,
     nodes: usize,
 }
@@ -254,7 +284,8 @@ impl<'a, T: Tree> Reader<'a, T> {
                 return Ok(node);
             }
             Event::Scalar(text, style, anchor, tag) => {
-                (T::scalar(self.scalar(&text, style, tag.as_deref()), line, column), anchor)
+                let text = self.tail.as_ref().map_or(&*text, |tail| tail.cut(&text, style, span));
+                (T::scalar(self.scalar(text, style, tag.as_deref()), line, column), anchor)
             }
             Event::SequenceStart(anchor, _) => {
                 let mut items = Vec::new();

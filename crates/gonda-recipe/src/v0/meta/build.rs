@@ -21,6 +21,15 @@ impl Meta {
         if !global && let Some(used) = &self.used.borrow().keys {
             return Ok(used.clone());
         }
+        let by = (self.plain_name(), self.has_path, global);
+        let used = session.used_vars(by, &self.config.variant, || self.find_used_vars(session, global))?;
+        if !global {
+            self.used.borrow_mut().keys = Some(used.clone());
+        }
+        Ok(used)
+    }
+
+    fn find_used_vars(&self, session: &Session<'_>, global: bool) -> Result<BTreeSet<String>, Fail> {
         let mut used = self.used_in_recipe(session, global)?;
         let is_output = !self.recipe_text(session, false, true)?.contains("package:");
         if is_output {
@@ -39,10 +48,6 @@ impl Meta {
             used.remove(&key);
         }
         used.extend(self.list("build", "force_use_keys"));
-        let used = Rc::new(used);
-        if !global {
-            self.used.borrow_mut().keys = Some(used.clone());
-        }
         Ok(used)
     }
 
