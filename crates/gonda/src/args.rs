@@ -192,6 +192,8 @@ pub(crate) struct FetchArgs {
 pub(crate) enum TestArg {
     /// Packages that this machine can run
     Native,
+    /// Those too that an installed emulator can run: qemu's user mode, wine
+    NativeAndEmulated,
     /// None
     Skip,
 }
@@ -225,7 +227,10 @@ pub(crate) struct RenderArgs {
     #[arg(long)]
     pub(crate) output: bool,
 
-    /// How far to render without solving
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// How far to render; without it no environment is known and no channel asked
     #[arg(long, value_enum)]
     pub(crate) finalize: Option<FinalizeArg>,
 
@@ -240,6 +245,8 @@ pub(crate) enum FinalizeArg {
     Bypass,
     /// Environments taken to be the requirements as written
     Nosolve,
+    /// Environments solved from channels, as for a build: pins, run exports and the hash are final
+    Solve,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -260,6 +267,10 @@ pub(crate) struct TestArgs {
     /// Where logs go
     #[arg(long, value_name = "DIR")]
     pub(crate) output_dir: Option<PathBuf>,
+
+    /// Which packages are tested: those that this machine can run, or those too that an emulator can
+    #[arg(long, value_enum)]
+    pub(crate) test: Option<TestArg>,
 
     /// How tests are kept apart from the machine
     #[arg(long, value_enum)]
