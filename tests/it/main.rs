@@ -7,6 +7,7 @@
 mod support;
 
 mod arrows;
+mod binaries;
 mod build;
 mod errors;
 mod jobs;

@@ -34,6 +34,8 @@ pub struct Settings {
     pub keep_work: bool,
     /// Leave out what the output folder or a channel already has.
     pub skip_existing: bool,
+    /// A constraint that a compiled file needs and the metadata lack is an error, not a warning.
+    pub strict_metadata: bool,
     /// zstd level of archives; `None` is gonda's default.
     pub compression_level: Option<i32>,
     /// How many processors a job may use (`CPU_COUNT`, compression).

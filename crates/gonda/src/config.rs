@@ -235,6 +235,7 @@ pub(crate) struct Fixed {
     pub(crate) offline: bool,
     pub(crate) skip_existing: bool,
     pub(crate) keep_work: bool,
+    pub(crate) strict_metadata: bool,
 }
 
 /// The driver's settings from the merged configuration.
@@ -276,6 +277,7 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         test,
         keep_work: fixed.keep_work,
         skip_existing: fixed.skip_existing,
+        strict_metadata: fixed.strict_metadata,
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         go: GoSettings {

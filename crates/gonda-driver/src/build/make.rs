@@ -9,7 +9,7 @@ use rattler_conda_types::RepoDataRecord;
 
 use super::job::{Group, Job, Solved};
 use super::modules::has_go;
-use super::top_level;
+use super::{top_level, truth};
 use crate::environment::{self, Share};
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
 use crate::script::{self, ActivatedEnv, Outside, Prepared};
@@ -98,7 +98,7 @@ impl Job<'_> {
             self.run_scripts(group, solved, room).await?;
         }
         self.phase(Phase::Pack);
-        self.pack(group, room, &prior).await
+        self.pack(group, solved, room, &prior).await
     }
 
     /// Runs the output's scripts in their order, into the job's log.
@@ -160,7 +160,7 @@ impl Job<'_> {
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.
-    async fn pack(&self, group: &Group, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
+    async fn pack(&self, group: &Group, solved: &Solved, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
         let (disk, seen) = (room.disk(), room.paths());
         let settings = &self.request.settings;
         let seen_prefix = utf8(&seen.prefix)?;
@@ -181,11 +181,16 @@ impl Job<'_> {
             foreign: &foreign,
             recipe_dir: &disk.recipe_dir,
         })?;
-        let foreign_files = match self.output.noarch {
-            None => group.known.check(&staged.entries, self.output.target_platform)?,
-            Some(_) => Vec::new(),
-        };
-        let said = staged.remarks.iter().map(ToString::to_string).chain(staged.warnings).chain(foreign_files);
+        let untrue = truth::Check {
+            output: &self.output,
+            build: &solved.build,
+            prefix: &disk.prefix,
+            known: &group.known,
+            strict: settings.strict_metadata,
+        }
+        .run(&staged.entries)?;
+        let said = staged.remarks.iter().map(ToString::to_string).chain(staged.warnings);
+        let said = said.chain(untrue.iter().map(truth::as_warning));
         for warning in said {
             self.events.warn(&self.name, warning);
         }

@@ -29,6 +29,7 @@ pub(crate) async fn run(
             offline: args.channels.offline,
             skip_existing: args.skip_existing,
             keep_work: args.keep_work,
+            strict_metadata: args.strict_metadata,
         };
         let settings = config::settings(fixed, layer, surroundings)?;
         let session = match &session {
