@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gonda-batch", &[]),
     ("gonda-gomod", &[]),
     ("gonda-testkit", &[]),
+    ("gonda-conformance", &["gonda-batch", "gonda-recipe"]),
     ("xtask", &["gonda-testkit"]),
 ];
 

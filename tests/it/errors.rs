@@ -170,8 +170,6 @@ fn unreachable_channel() {
         url.as_ref(),
         "--output-dir".as_ref(),
         lab.world.output().as_os_str(),
-        "--network".as_ref(),
-        "on".as_ref(),
     ]);
     run.fails_with(3).says(&url);
     lab.has_no_package();
@@ -198,8 +196,6 @@ fn a_channel_over_http_and_one_that_hangs_up() {
             url.as_ref(),
             "--output-dir".as_ref(),
             lab.world.output().as_os_str(),
-            "--network".as_ref(),
-            "on".as_ref(),
         ])
     };
     let cut =

@@ -11,5 +11,6 @@ mod binaries;
 mod build;
 mod errors;
 mod jobs;
+mod network;
 mod packages;
 mod reference;

@@ -109,16 +109,7 @@ fn built_elsewhere(lab: &Lab, isolation: &str, umask: &str, jobs: &str) -> Strin
     gonda_testkit::copy_tree(&lab.world.path("hello-feedstock"), &feedstock);
     let mut command =
         world.command_of("sh", ["-c", "umask \"$0\"; exec \"$@\"", umask, crate::support::GONDA, "build"]);
-    command.arg(&feedstock).args([
-        "-c",
-        &lab.channel_url(),
-        "--network",
-        "on",
-        "--isolation",
-        isolation,
-        "--jobs",
-        jobs,
-    ]);
+    command.arg(&feedstock).args(["-c", &lab.channel_url(), "--isolation", isolation, "--jobs", jobs]);
     command.arg("--output-dir").arg(world.output());
     world.run(command).succeeds();
     gonda_testkit::sha256(&std::fs::read(world.the_package()).unwrap())

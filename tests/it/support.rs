@@ -84,7 +84,7 @@ impl Lab {
     pub fn build_arguments(&self, feedstock: &Path, more: &[&str]) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
             vec!["build".into(), feedstock.into(), "-c".into(), self.channel_url().into()];
-        arguments.extend(["--output-dir".into(), self.world.output().into(), "--network".into(), "on".into()]);
+        arguments.extend(["--output-dir".into(), self.world.output().into()]);
         arguments.extend(more.iter().map(OsString::from));
         arguments
     }

@@ -169,7 +169,7 @@ impl Bench {
 
     fn gonda_build(&self, feedstock: &Path, channel: &Path) -> Command {
         let mut arguments: Vec<OsString> = vec!["build".into(), feedstock.into(), "-c".into(), channel.into()];
-        arguments.extend(["--target-platform", self.platform, "--network", "on", "--output-dir"].map(OsString::from));
+        arguments.extend(["--target-platform", self.platform, "--output-dir"].map(OsString::from));
         arguments.push(self.home.join("out").into());
         self.gonda_command(&arguments)
     }

@@ -106,7 +106,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             built.push(sample.feedstock);
             let feedstock = root().join("recipes").join(format!("{}-feedstock", sample.feedstock));
             let mut build: Vec<OsString> = vec!["build".into(), feedstock.into(), "-c".into(), channel.clone().into()];
-            build.extend(["--target-platform", platform, "--network", "on", "--output-dir"].map(OsString::from));
+            build.extend(["--target-platform", platform, "--output-dir"].map(OsString::from));
             build.push(stage.path("packages").into());
             if let ("adlersum", Some((_, version))) = (sample.feedstock, &compiler) {
                 // The variant pins conda-forge's version of the compiler, the channel has the machine's.

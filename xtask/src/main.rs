@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod conformance;
 mod demo;
 mod docs;
 mod hosts;
@@ -27,8 +28,8 @@ enum Chore {
     Demo(demo::Options),
     /// Set up what tests need, then run all of them
     Test(tests::Options),
-    /// Render the conformance set and compare
-    Conformance(tests::ConformanceOptions),
+    /// Run a conformance tree and say how much of it is equal
+    Conformance(conformance::Options),
     /// Measure, side by side with Go alone and a peer
     Bench {
         #[command(subcommand)]
@@ -44,7 +45,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test(options) => tests::run(&options),
-        Chore::Conformance(options) => tests::conformance(&options),
+        Chore::Conformance(options) => match conformance::run(&options) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Chore::Bench { what } => bench::run(&what.unwrap_or_default()),
         Chore::CheckHosts => hosts::run(),
         Chore::Docs => docs::run(),

@@ -36,24 +36,29 @@ pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command
 
 /// Builds the gonda binary and returns its path.
 pub(crate) fn build_gonda(release: bool) -> Result<PathBuf> {
-    let mut command = cargo(["build", "--package", "gonda", "--bin", "gonda", "--locked"]);
+    build("gonda", release)
+}
+
+/// Builds the binary of a package that bears the package's name, and returns its path.
+pub(crate) fn build(package: &str, release: bool) -> Result<PathBuf> {
+    let mut command = cargo(["build", "--package", package, "--bin", package, "--locked"]);
     command.args(["--message-format", "json-render-diagnostics"]);
     if release {
         command.arg("--release");
     }
     let output = command.stderr(Stdio::inherit()).stdin(Stdio::null()).output().context("cargo can't be started")?;
     if !output.status.success() {
-        bail!("gonda could not be built");
+        bail!("{package} could not be built");
     }
     for message in cargo_metadata::Message::parse_stream(&*output.stdout) {
         if let cargo_metadata::Message::CompilerArtifact(artifact) = message?
             && let Some(executable) = artifact.executable
-            && artifact.target.name == "gonda"
+            && artifact.target.name == package
         {
             return Ok(executable.into_std_path_buf());
         }
     }
-    bail!("cargo built no gonda binary");
+    bail!("cargo built no {package} binary");
 }
 
 /// Runs a command to its end with our stdout and stderr.

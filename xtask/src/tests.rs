@@ -1,13 +1,12 @@
-//! `cargo xtask test`: set up, run everything offline, say what was skipped. And `cargo xtask conformance`.
+//! `cargo xtask test`: set up, run everything offline, say what was skipped.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::project::{cargo, run as run_command, scratch};
+use crate::project::{cargo, scratch};
 use crate::setup;
 
 /// `cargo xtask test …`
@@ -19,13 +18,6 @@ pub(crate) struct Options {
 
     /// Only tests whose names contain this
     filter: Option<String>,
-}
-
-/// `cargo xtask conformance …`
-#[derive(Debug, clap::Args)]
-pub(crate) struct ConformanceOptions {
-    /// A tree of the set's shape; else the project's own
-    dir: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -69,15 +61,4 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     println!("\nall tests passed in {seconds} s ({} skipped)", skipped.len());
     Ok(())
-}
-
-/// Renders a tree of the conformance set's shape; `tests/conformance` unless another is named.
-pub(crate) fn conformance(options: &ConformanceOptions) -> Result<()> {
-    let dir = match &options.dir {
-        Some(dir) => fs_err::canonicalize(dir)?,
-        None => crate::project::root().join("tests/conformance"),
-    };
-    let mut command =
-        cargo(["test", "--package", "gonda-recipe", "--test", "conformance*", "--locked", "--", "--nocapture"]);
-    run_command(command.env("GONDA_CONFORMANCE_DIR", dir))
 }

@@ -2,9 +2,11 @@
 //!
 //! Everything else in this crate is written once for Linux, macOS and Windows and asks here.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+
+use crate::process::Command;
 
 /// The last part of a script's PATH: where the system keeps its own programs, and nothing that a user or another
 /// package manager put there (`/usr/local`, `/opt`, `~/.local` are left out on purpose).
@@ -164,6 +166,31 @@ pub(crate) fn end_group(leader: u32) {
     }
 }
 
+/// Whether [`on_loopback_alone`] does anything here.
+pub(crate) const CLOSES_NETWORK: bool = cfg!(target_os = "macos");
+
+/// A command that reaches loopback and no other network, where the system has a means to that without namespaces:
+/// macOS' sandbox.
+pub(crate) fn on_loopback_alone(command: Command) -> Command {
+    if !CLOSES_NETWORK {
+        return command;
+    }
+    let mut inner = vec![OsString::from("-p"), LOOPBACK_PROFILE.into(), command.program];
+    inner.extend(command.args);
+    Command { program: "/usr/bin/sandbox-exec".into(), args: inner, ..command }
+}
+
+/// In the language of macOS' sandbox, in which the last rule that fits decides. Names are resolved by a service behind
+/// a unix socket, which is closed too, so that a script fails where it asks for a host and not later.
+const LOOPBACK_PROFILE: &str = "(version 1)\n\
+    (allow default)\n\
+    (deny network*)\n\
+    (allow network* (local ip \"localhost:*\"))\n\
+    (allow network* (remote ip \"localhost:*\"))\n\
+    (allow network* (local unix-socket))\n\
+    (allow network* (remote unix-socket))\n\
+    (deny network-outbound (literal \"/private/var/run/mDNSResponder\"))\n";
+
 /// The signal that ended a process.
 pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
     #[cfg(unix)]
@@ -222,4 +249,28 @@ pub(crate) fn is_device(path: &Path) -> bool {
 pub(crate) fn repository_mark(folder: &Path) -> Option<&'static str> {
     const MARKS: &[&str] = &[".git", ".hg", ".svn", ".bzr", "_FOSSIL_", ".fslckout"];
     MARKS.iter().copied().find(|mark| folder.join(OsStr::new(mark)).symlink_metadata().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sandbox_profile() {
+        // Each rule is a list of its own, and closing the network comes before what is left open.
+        assert_eq!(LOOPBACK_PROFILE.matches('(').count(), LOOPBACK_PROFILE.matches(')').count());
+        let lines: Vec<&str> = LOOPBACK_PROFILE.lines().collect();
+        assert_eq!(lines[..3], ["(version 1)", "(allow default)", "(deny network*)"]);
+        let command = on_loopback_alone(Command::new("/bin/bash", "/").args(["x.sh"]));
+        let shown: Vec<String> = std::iter::once(&command.program)
+            .chain(&command.args)
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect();
+        let expected: &[&str] = if cfg!(target_os = "macos") {
+            &["/usr/bin/sandbox-exec", "-p", LOOPBACK_PROFILE, "/bin/bash", "x.sh"]
+        } else {
+            &["/bin/bash", "x.sh"]
+        };
+        assert_eq!(shown, expected);
+    }
 }

@@ -10,10 +10,10 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 use crate::{Error, Kind, Result, host};
@@ -41,9 +41,8 @@ pub struct Command {
     pub env: IndexMap<String, String>,
     /// Texts that appear as `********` in log and callback: values of secrets.
     pub hidden: Vec<String>,
-    /// Sent to the process's standard input, which then stays open until the process ends or gonda does. `None`:
-    /// there is nothing to read.
-    pub(crate) feed: Option<Vec<u8>>,
+    /// The process's standard input. `None`: there is nothing to read.
+    pub(crate) stdin: Option<Arc<File>>,
 }
 
 impl Command {
@@ -103,22 +102,9 @@ impl Exit {
 /// When the program can't be started or the log can't be written. A process that fails is no error: see [`Exit`].
 pub async fn run(command: Command, on_line: impl FnMut(&str) + Send, log: Option<&Path>) -> Result<Exit> {
     let mut lines = Lines::new(on_line, &command.hidden, log)?;
-    let (mut child, output, stdin) = spawn(&command)?;
+    let (mut child, output) = spawn(&command)?;
     let group = Group(child.id());
     let mut chunks = read_in_thread(output);
-    let feed = command.feed;
-    let lifeline = async move {
-        let mut stdin = stdin;
-        if let (Some(stdin), Some(feed)) = (stdin.as_mut(), feed) {
-            // A process that ended early leaves a broken pipe; how it ended tells more than that.
-            let _ = stdin.write_all(&feed).await;
-            let _ = stdin.flush().await;
-        }
-        std::future::pending::<()>().await;
-        drop(stdin);
-    };
-    tokio::pin!(lifeline);
-
     let status = loop {
         tokio::select! {
             chunk = chunks.recv() => match chunk {
@@ -126,7 +112,6 @@ pub async fn run(command: Command, on_line: impl FnMut(&str) + Send, log: Option
                 None => break child.wait().await?,
             },
             status = child.wait() => break status?,
-            () = &mut lifeline => {}
         }
     };
     // What the process left running in its group goes with it, and then the pipe ends.
@@ -143,38 +128,39 @@ pub async fn run(command: Command, on_line: impl FnMut(&str) + Send, log: Option
 /// # Errors
 /// When the program can't be started. A process that fails is no error.
 pub async fn capture(command: Command) -> Result<std::process::Output> {
-    let mut process = prepare(&command);
+    let mut process = prepare(&command)?;
     process.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = process.spawn().map_err(|error| not_started(&command, error))?;
     let _group = Group(child.id());
     Ok(child.wait_with_output().await?)
 }
 
-type Started = (tokio::process::Child, std::io::PipeReader, Option<tokio::process::ChildStdin>);
-
-fn spawn(command: &Command) -> Result<Started> {
+fn spawn(command: &Command) -> Result<(tokio::process::Child, std::io::PipeReader)> {
     let failed = |error: std::io::Error| not_started(command, error);
     let (output, writer) = std::io::pipe().map_err(failed)?;
-    let mut process = prepare(command);
+    let mut process = prepare(command)?;
     process.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
-    let mut child = process.spawn().map_err(failed)?;
-    let stdin = child.stdin.take();
+    let child = process.spawn().map_err(failed)?;
     // `process` is dropped here, and with it gonda's copies of the pipe's writing end.
-    Ok((child, output, stdin))
+    Ok((child, output))
 }
 
 /// What every process has in common: nothing inherited, a group of its own, an end together with gonda's interest in it.
-fn prepare(command: &Command) -> tokio::process::Command {
+fn prepare(command: &Command) -> Result<tokio::process::Command> {
+    let stdin = match &command.stdin {
+        Some(file) => file.try_clone().map_err(|error| not_started(command, error))?.into(),
+        None => Stdio::null(),
+    };
     let mut process = tokio::process::Command::new(&command.program);
     process
         .args(&command.args)
         .current_dir(&command.cwd)
         .env_clear()
         .envs(&command.env)
-        .stdin(if command.feed.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(stdin)
         .kill_on_drop(true);
     host::own_group(&mut process);
-    process
+    Ok(process)
 }
 
 fn not_started(command: &Command, error: std::io::Error) -> Error {

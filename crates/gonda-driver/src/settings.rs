@@ -81,11 +81,28 @@ impl ChannelChoice {
     }
 }
 
-/// What a script may reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a build script may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Network {
+    /// gonda's own module proxy, which fetches what its store lacks.
+    #[default]
+    Modules,
+    /// gonda's own module proxy, which serves what its store has.
+    Off,
     /// Everything, as under conda-build.
     On,
+}
+
+impl Network {
+    /// As `--network` has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Modules => "modules",
+            Self::Off => "off",
+            Self::On => "on",
+        }
+    }
 }
 
 /// Which tests run after packing.

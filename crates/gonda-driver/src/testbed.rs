@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::channels::{self, Channels, SolveRequest};
 use crate::environment::{self, Share};
-use crate::isolation::{Bind, Mode, Room, RoomSpec};
+use crate::isolation::{Bind, Mode, Reach, Room, RoomSpec};
 use crate::process::{Command, Exit};
 use crate::script::{ActivatedEnv, activate_bat, activate_sh};
-use crate::settings::Settings;
+use crate::settings::{Network, Settings};
 use crate::testing::{
     self, EnvironmentRequest, InstalledPackage, Machine, Options, Outcome, Report, ScriptExit, ScriptRequest,
 };
@@ -249,7 +249,12 @@ impl Bench<'_> {
         let mut spec = RoomSpec::new(&self.room);
         spec.binds.push(Bind { disk: self.root.clone(), seen: self.root.clone(), writable: true });
         let room = Room::prepare(spec, self.bed.mode)?;
-        let exit = room.run(command, |_| {}, Some(log)).await?;
+        // As in conda-build, tests reach the network, unless the user closed it for all.
+        let reach = match self.bed.settings.network {
+            Network::On | Network::Modules => Reach::Everything,
+            Network::Off => Reach::Loopback(None),
+        };
+        let exit = room.run(command, &reach, |_| {}, Some(log)).await?;
         if let Err(error) = room.close() {
             self.events.warn("", error.to_string());
         }

@@ -28,11 +28,15 @@ fn main() {
 
 #[cfg(unix)]
 mod unix {
+    use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use gonda_driver::isolation::{BuildEnv, Isolation, Mode, Modules, Room, RoomSpec, Upper, probe, remove_all};
+    use gonda_driver::isolation::{
+        BuildEnv, Isolation, Mode, Modules, Reach, Room, RoomSpec, SERVICE, Serve, Upper, probe, remove_all,
+    };
     use gonda_driver::process::{Command, Exit};
     use gonda_driver::script::{self, ActivatedEnv, Job, Settings};
     use gonda_driver::{Events, Result};
@@ -55,6 +59,7 @@ mod unix {
         ("odd names", odd_names),
         ("a missing program", a_missing_program),
         ("the machine is hidden", the_machine_is_hidden),
+        ("the network holds one thing", the_network_holds_one_thing),
         ("scripts in their environment", scripts_in_their_environment),
         ("a killed gonda leaves nothing", a_killed_gonda_leaves_nothing),
     ];
@@ -162,6 +167,7 @@ mod unix {
             let mut output = String::new();
             let exit = self.runtime.block_on(room.run(
                 command,
+                &Reach::Everything,
                 |line| {
                     output.push_str(line);
                     output.push('\n');
@@ -302,7 +308,9 @@ mod unix {
             .env([("PATH", "/usr/bin:/bin")]);
         let beat = room.disk().src_dir.join("beat");
         world.runtime.block_on(async {
-            let limited = tokio::time::timeout(Duration::from_millis(500), room.run(command, |_| {}, None)).await;
+            let limited =
+                tokio::time::timeout(Duration::from_millis(500), room.run(command, &Reach::Everything, |_| {}, None))
+                    .await;
             assert!(limited.is_err());
             tokio::time::sleep(Duration::from_millis(300)).await;
             let then = std::fs::metadata(&beat).unwrap().len();
@@ -361,7 +369,7 @@ mod unix {
     fn a_missing_program(world: &World) {
         let room = world.room("job");
         let command = Command::new("/nonexistent/program", &room.paths().src_dir);
-        let error = world.runtime.block_on(room.run(command, |_| {}, None)).unwrap_err();
+        let error = world.runtime.block_on(room.run(command, &Reach::Everything, |_| {}, None)).unwrap_err();
         assert!(error.to_string().starts_with("`/nonexistent/program` can't be started in `"), "{error}");
     }
 
@@ -381,6 +389,43 @@ mod unix {
         let output = world.run(&room, &script);
         assert!(output.contains("\n1000\ngonda\n"), "{output}");
         assert!(output.ends_with("gonda\n"), "{output}");
+    }
+
+    fn the_network_holds_one_thing(world: &World) {
+        if world.mode == Mode::Plain {
+            return;
+        }
+        let outside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let serve: Serve = Arc::new(|listener| {
+            std::thread::spawn(move || {
+                // The room's last command is gone before the listener is.
+                while let Ok((mut stream, _)) = listener.accept() {
+                    let _ = stream.write_all(b"from outside\n");
+                }
+            });
+            Ok(())
+        });
+        let room = world.room("job");
+        let run = |reach: &Reach, script: &str| {
+            let mut output = String::new();
+            let command =
+                Command::new("/bin/bash", &room.paths().src_dir).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
+            let on_line = |line: &str| output.push_str(line);
+            let exit = world.runtime.block_on(room.run(command, reach, on_line, None)).unwrap();
+            assert!(exit.success(), "{script}: {}\n{output}", exit.describe());
+            output
+        };
+        let address = |address: std::net::SocketAddr| format!("/dev/tcp/{}/{}", address.ip(), address.port());
+        let (service, outside) = (address(SERVICE), address(outside.local_addr().unwrap()));
+        // Twice, for each command has a network of its own.
+        for _ in 0..2 {
+            let output = run(&Reach::Loopback(Some(serve.clone())), &format!("cat < {service}"));
+            assert_eq!(output, "from outside");
+        }
+        let closed = format!("! (: < {outside}) 2>/dev/null && (: < /dev/tcp/192.0.2.1/80) 2>&1 | grep -q unreachable");
+        run(&Reach::Loopback(Some(serve)), &closed);
+        run(&Reach::Loopback(None), &format!("! (: < {service}) 2>/dev/null"));
+        run(&Reach::Everything, &format!(": < {outside}"));
     }
 
     /// A v0 and a v1 script with activation, as the driver prepares them, really run.
@@ -425,7 +470,10 @@ mod unix {
                     out.push('\n');
                 }
             };
-            let exit = world.runtime.block_on(room.run(prepared.command(room.paths()), on_line, None)).unwrap();
+            let exit = world
+                .runtime
+                .block_on(room.run(prepared.command(room.paths()), &Reach::Everything, on_line, None))
+                .unwrap();
             let expected = format!(
                 "{}\nlinux/amd64 0 -trimpath\n{}\nshared tool\nshared tool\nyes given given\n",
                 room.paths().prefix.display(),
@@ -446,7 +494,7 @@ mod unix {
         let script = "while true; do echo x >> beat; sleep 0.05; done";
         let command =
             Command::new("/bin/sh", &room.paths().src_dir).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
-        let _ = runtime.block_on(room.run(command, |_| {}, None));
+        let _ = runtime.block_on(room.run(command, &Reach::Everything, |_| {}, None));
     }
 
     fn a_killed_gonda_leaves_nothing(world: &World) {

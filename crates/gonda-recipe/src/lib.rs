@@ -23,4 +23,4 @@ pub use output::{
     Resolved, ResolvedPackage, Script, ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests, TopLevel,
 };
 pub use rendering::{ConfigPlatform, Finalize, Rendering, Request, VariantFiles, load};
-pub use world::{DiskWorld, GitInfo, World};
+pub use world::{DiskWorld, GitInfo, MemoryWorld, World};

@@ -82,3 +82,43 @@ impl World for DiskWorld {
         self.git.get(path).cloned()
     }
 }
+
+/// Files and an environment in memory; no git.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryWorld {
+    /// The files, by the path that they are asked for with.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// What `os.environ` holds.
+    pub environ: BTreeMap<String, String>,
+}
+
+impl World for MemoryWorld {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.get(path).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.files.keys().any(|file| file != path && file.starts_with(path))
+    }
+
+    fn list(&self, path: &Path) -> Vec<String> {
+        let below = self.files.keys().filter_map(|file| file.strip_prefix(path).ok());
+        let names = below.filter_map(|file| file.iter().next()).map(|name| name.to_string_lossy().into_owned());
+        // The keys are in order, and so what lies in one folder stands together.
+        let mut names: Vec<String> = names.collect();
+        names.dedup();
+        names
+    }
+
+    fn environ(&self) -> &BTreeMap<String, String> {
+        &self.environ
+    }
+
+    fn git(&self, _path: &Path) -> Option<GitInfo> {
+        None
+    }
+}

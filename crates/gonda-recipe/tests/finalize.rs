@@ -3,53 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use gonda_recipe::{
-    ConfigPlatform, Env, Finalize, GitInfo, PinnedOutput, Rendering, Request, Resolved, ResolvedPackage, VariantFiles,
-    World, load,
+    ConfigPlatform, Env, Finalize, MemoryWorld, PinnedOutput, Rendering, Request, Resolved, ResolvedPackage,
+    VariantFiles, load,
 };
 use rattler_conda_types::package::RunExportsJson;
 
-struct Files {
-    files: BTreeMap<PathBuf, String>,
-    environ: BTreeMap<String, String>,
-}
-
-impl World for Files {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let text = self.files.get(path).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        Ok(text.clone().into_bytes())
-    }
-
-    fn is_file(&self, path: &Path) -> bool {
-        self.files.contains_key(path)
-    }
-
-    fn is_dir(&self, _path: &Path) -> bool {
-        false
-    }
-
-    fn list(&self, _path: &Path) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn environ(&self) -> &BTreeMap<String, String> {
-        &self.environ
-    }
-
-    fn git(&self, _path: &Path) -> Option<GitInfo> {
-        None
-    }
-}
-
-fn open(recipe: &str, config: &str) -> (Rendering, Files) {
+fn open(recipe: &str, config: &str) -> (Rendering, MemoryWorld) {
     let path = PathBuf::from("recipe/meta.yaml");
-    let files = Files {
+    let files = MemoryWorld {
         files: BTreeMap::from([
-            (path.clone(), recipe.to_owned()),
-            (PathBuf::from("recipe/conda_build_config.yaml"), config.to_owned()),
+            (path.clone(), recipe.as_bytes().to_vec()),
+            (PathBuf::from("recipe/conda_build_config.yaml"), config.as_bytes().to_vec()),
         ]),
         environ: BTreeMap::new(),
     };

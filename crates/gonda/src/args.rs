@@ -112,9 +112,9 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_enum)]
     pub(crate) test: Option<TestArg>,
 
-    /// What scripts may reach
-    #[arg(long, value_name = "MODE")]
-    pub(crate) network: Option<String>,
+    /// What build scripts may reach
+    #[arg(long, value_enum)]
+    pub(crate) network: Option<NetworkArg>,
 
     /// How jobs are kept apart from the machine and one another
     #[arg(long, value_enum)]
@@ -155,6 +155,16 @@ pub(crate) enum TestArg {
     Native,
     /// None
     Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkArg {
+    /// Go modules, through gonda's own proxy, which fetches what its store lacks
+    Modules,
+    /// Go modules of gonda's store
+    Off,
+    /// Everything
+    On,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

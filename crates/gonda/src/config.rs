@@ -10,7 +10,7 @@ use gonda_driver::{Error, Kind, Result};
 use rattler_conda_types::Subdir;
 use serde::Deserialize;
 
-use crate::args::{IsolationArg, TestArg};
+use crate::args::{IsolationArg, NetworkArg, TestArg};
 
 /// What can be configured, as written in one place; the command line is the first such place.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -246,14 +246,15 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         Some("env") => Isolation::Env,
         Some(other) => return Err(wrong_value("isolation", other, "auto, strict or env")),
     };
-    let network = match layer.network.as_deref() {
-        None | Some("on") => Network::On,
-        Some(mode @ ("modules" | "off")) => {
-            return Err(Error::new(Kind::Usage, format!("the network mode `{mode}` is not there yet")).help(
-                "use `--network on`; scripts reach the network, and Go modules still come through gonda's store",
-            ));
+    let network = match (layer.network.as_deref(), fixed.offline) {
+        (None | Some("off" | "modules"), true) | (Some("off"), false) => Network::Off,
+        (None | Some("modules"), false) => Network::Modules,
+        (Some("on"), false) => Network::On,
+        (Some("on"), true) => {
+            return Err(Error::new(Kind::Usage, "`--offline` and the network mode `on` exclude each other")
+                .help("leave one of them out; `--offline` means that scripts reach nothing either"));
         }
-        Some(other) => return Err(wrong_value("network", other, "on")),
+        (Some(other), _) => return Err(wrong_value("network", other, "modules, off or on")),
     };
     let test = match layer.test.as_deref() {
         None | Some("native") => TestMode::Native,
@@ -305,6 +306,15 @@ pub(crate) fn isolation_word(value: Option<IsolationArg>) -> Option<String> {
         IsolationArg::Auto => "auto".to_owned(),
         IsolationArg::Strict => "strict".to_owned(),
         IsolationArg::Env => "env".to_owned(),
+    })
+}
+
+/// As [`isolation_word`].
+pub(crate) fn network_word(value: Option<NetworkArg>) -> Option<String> {
+    value.map(|value| match value {
+        NetworkArg::Modules => "modules".to_owned(),
+        NetworkArg::Off => "off".to_owned(),
+        NetworkArg::On => "on".to_owned(),
     })
 }
 

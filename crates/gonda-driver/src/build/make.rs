@@ -8,11 +8,11 @@ use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
 use super::job::{Group, Job, Solved};
-use super::modules::has_go;
 use super::{top_level, truth};
 use crate::environment::{self, Share};
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
-use crate::script::{self, ActivatedEnv, Outside, Prepared};
+use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
+use crate::settings::Network;
 use crate::source::git_report;
 use crate::stage::{self, Stage};
 use crate::{Error, Event, Kind, Phase, Result, index, info};
@@ -66,7 +66,7 @@ impl Job<'_> {
         } else {
             spec.modules = self.modules(group, solved, None).await?;
         }
-        spec.binds = script::passed_files(&self.script_settings(group, solved, None));
+        spec.binds = script::passed_files(&self.script_settings(group, solved));
         let room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
 
@@ -111,14 +111,12 @@ impl Job<'_> {
         }
         activated.push(activate(&disk.build_prefix, &seen.build_prefix)?);
         // Held until the last script has ended.
-        let proxy = match has_go(solved) {
-            true => Some(self.module_proxy(&disk.build_prefix).await?),
-            false => None,
-        };
+        let network = self.open_network(solved, &disk.build_prefix).await?;
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
-            ..self.script_settings(group, solved, proxy.as_ref().map(|proxy| proxy.goproxy(true)))
+            go_proxy: network.go_proxy(),
+            ..self.script_settings(group, solved)
         };
         let rendering = &self.selection.rendering;
         let index = self.index;
@@ -131,7 +129,7 @@ impl Job<'_> {
             render: &|text, environment| Ok(rendering.render_script(index, text, environment)?),
         })?;
         let system = script::programs_of_the_system(disk, self.output.target_platform.is_windows());
-        for line in system.iter().map(script::SystemProgram::describe) {
+        for line in system.iter().map(script::SystemProgram::describe).chain(network.note.clone()) {
             append(&log, &line)?;
         }
         if prepared.is_empty() {
@@ -142,10 +140,12 @@ impl Job<'_> {
                 append(&log, note)?;
             }
             script.write(&disk.src_dir)?;
+            let mut attempts = Attempts::default();
             let on_line = |line: &str| {
+                attempts.read(line);
                 self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
             };
-            let exit = room.run(script.command(seen), on_line, Some(&log)).await?;
+            let exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)).await?;
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
                 let help = format!(
@@ -153,6 +153,10 @@ impl Job<'_> {
                     log.display(),
                     disk.dir.display()
                 );
+                let help = match network.help(&attempts) {
+                    Some(reason) => format!("{reason}; {help}"),
+                    None => help,
+                };
                 return Err(Error::new(Kind::Build, message).because(LastLines(exit.last_lines)).help(help));
             }
         }
@@ -254,18 +258,17 @@ impl Job<'_> {
         given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)
     }
 
-    fn script_settings(&self, group: &Group, solved: &Solved, go_proxy: Option<String>) -> script::Settings {
+    fn script_settings(&self, group: &Group, solved: &Solved) -> script::Settings {
         let settings = &self.request.settings;
         let go_environment: IndexMap<String, String> =
             settings.go.environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         script::Settings {
             cpu_count: settings.jobs,
             source_date_epoch: self.timestamp(group),
-            go_proxy,
             go_environment,
             go_version: go_version(&solved.build),
             caller: settings.caller_environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            open_network: true,
+            open_network: self.network().0 == Network::On,
             ..script::Settings::default()
         }
     }

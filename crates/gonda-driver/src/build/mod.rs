@@ -8,6 +8,7 @@ mod check;
 mod job;
 mod make;
 mod modules;
+mod network;
 mod plan;
 mod session;
 mod top_level;

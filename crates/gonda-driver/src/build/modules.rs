@@ -5,7 +5,7 @@ use std::process::Output;
 
 use super::job::{Group, Job, Solved};
 use crate::isolation::Modules;
-use crate::modules::{self, GoRunner, ModuleStore, Proxy, ProxySettings, SetSettings};
+use crate::modules::{self, GoRunner, ModuleStore, ProxySettings, SetSettings};
 use crate::process::{self, Command};
 use crate::{Result, host};
 
@@ -28,9 +28,11 @@ impl Job<'_> {
             return Ok(Modules::Empty);
         }
         let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
-        let proxy = self.module_proxy(build_env).await?;
+        let offline = self.request.settings.offline;
+        let proxy = self.module_store(build_env, offline)?.serve().await?;
+        // This is the time to fetch, so Go may go on with a module's own repository.
         let settings =
-            SetSettings { folder: self.request.settings.cache_root.join("modsets"), goproxy: proxy.goproxy(true) };
+            SetSettings { folder: self.request.settings.cache_root.join("modsets"), goproxy: proxy.goproxy(!offline) };
         let home = group.workspace.path().join("go-home");
         fs_err::create_dir_all(&home)?;
         let runner = Runner { go, goroot, home, job: self };
@@ -46,8 +48,8 @@ impl Job<'_> {
         }
     }
 
-    /// gonda's module proxy for this job, over the store that all jobs share. It listens until dropped.
-    pub(super) async fn module_proxy(&self, build_env: &Path) -> Result<Proxy> {
+    /// The module store that all jobs share; `offline` asks nobody for what it lacks.
+    pub(super) fn module_store(&self, build_env: &Path, offline: bool) -> Result<ModuleStore> {
         let settings = &self.request.settings;
         let goroot = build_env.join("go");
         let upstream = settings.go.goproxy.clone().or_else(|| modules::upstream_default(&goroot));
@@ -56,16 +58,15 @@ impl Job<'_> {
             None => modules::sumdb_default(&goroot),
         };
         let sumdb = sumdb.and_then(|text| text.split_whitespace().next().map(str::to_owned));
-        let store = self.session.module_store(ProxySettings {
+        self.session.module_store(ProxySettings {
             store: settings.cache_root.join("gomod"),
             upstream: upstream.unwrap_or_else(|| DIRECT.to_owned()),
             noproxy: settings.go.goprivate.clone().unwrap_or_default(),
             sumdb: sumdb.into_iter().filter(|name| name != "off").collect(),
-            offline: settings.offline,
+            offline,
             system_proxies: true,
             ..ProxySettings::default()
-        })?;
-        ModuleStore::serve(&store, None).await
+        })
     }
 }
 

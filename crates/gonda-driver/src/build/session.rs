@@ -13,8 +13,8 @@ use crate::{Events, Result};
 pub struct Session {
     mode: Mode,
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
-    /// By upstream: what several jobs ask for at once is fetched once.
-    stores: Mutex<HashMap<String, ModuleStore>>,
+    /// By upstream and whether it is asked: what several jobs ask for at once is fetched once.
+    stores: Mutex<HashMap<(String, bool), ModuleStore>>,
 }
 
 impl Session {
@@ -63,18 +63,18 @@ impl Session {
         Ok(channels)
     }
 
-    /// The module store, opened once for each upstream.
+    /// The module store, opened once for each upstream, with it and without.
     ///
     /// # Errors
     /// A malformed list of proxies; a cache that can't be written.
     pub fn module_store(&self, settings: ProxySettings) -> Result<ModuleStore> {
         let mut known = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = known.get(&settings.upstream) {
+        let key = (settings.upstream.clone(), settings.offline);
+        if let Some(store) = known.get(&key) {
             return Ok(store.clone());
         }
-        let upstream = settings.upstream.clone();
         let store = ModuleStore::open(settings)?;
-        known.insert(upstream, store.clone());
+        known.insert(key, store.clone());
         Ok(store)
     }
 }

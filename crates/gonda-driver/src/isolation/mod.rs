@@ -10,7 +10,10 @@
 
 #[cfg(target_os = "linux")]
 mod mounts;
+#[cfg(target_os = "linux")]
+mod network;
 pub mod paths;
+mod reach;
 mod remove;
 mod room;
 
@@ -21,6 +24,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::{Error, Events, Kind, Result};
 
+pub use reach::{Reach, SERVICE, Serve};
 pub use remove::remove_all;
 pub use room::{Bind, BuildEnv, DiskPaths, Modules, Room, RoomSpec, SeenPaths};
 
@@ -70,6 +74,13 @@ impl Mode {
     #[must_use]
     pub fn has_fixed_paths(self) -> bool {
         matches!(self, Self::Mounts { .. })
+    }
+
+    /// Whether [`Reach::Loopback`] holds: in namespaces, and on macOS by a profile of its sandbox. Elsewhere only the
+    /// environment keeps Go from the network.
+    #[must_use]
+    pub fn closes_network(self) -> bool {
+        self.has_fixed_paths() || crate::host::CLOSES_NETWORK
     }
 }
 
@@ -125,10 +136,11 @@ fn warn_once(reason: &str, events: &Events) {
     static SAID: Mutex<bool> = Mutex::new(false);
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if !std::mem::replace(&mut *said, true) {
+        let seen = if crate::host::CLOSES_NETWORK { "files" } else { "files and network" };
         events.warn(
             "",
             format!(
-                "scripts run without isolation, because {reason}; they get a clean environment, see the machine's files, \
+                "scripts run without isolation, because {reason}; they get a clean environment, see the machine's {seen}, \
                  and compiled files that hold a path of the build won't be the same in another folder"
             ),
         );

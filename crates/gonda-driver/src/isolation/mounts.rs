@@ -8,11 +8,15 @@
 //!
 //! Only safe calls of the `nix` crate are used.
 
+use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead as _, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use nix::errno::Errno;
@@ -22,12 +26,17 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Gid, Uid, pivot_root, sethostname, setsid};
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncWriteExt as _, Interest};
+use tokio::net::UnixStream;
 
+use super::reach::SERVICE;
 use super::room::{Bind, io_error};
-use super::{TRAMPOLINE, paths};
+use super::{Reach, TRAMPOLINE, network, paths};
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result};
 
+/// The first process's argument, after [`TRAMPOLINE`], where the room has a network of its own.
+const CLOSED: &str = "closed";
 /// The second process's argument, after [`TRAMPOLINE`].
 const INIT: &str = "init";
 /// gonda's own program, whatever its name and even if the file was replaced meanwhile.
@@ -59,10 +68,23 @@ pub(super) struct Setup {
     report: PathBuf,
     binds: Vec<(PathBuf, PathBuf, bool)>,
     overlays: Vec<Overlay>,
+    network: Network,
     program: String,
     args: Vec<String>,
     cwd: PathBuf,
     env: IndexMap<String, String>,
+}
+
+/// Whose network it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Network {
+    /// The machine's.
+    Machine,
+    /// The room's own, with nothing but loopback.
+    Own {
+        /// Where a listener is bound for gonda.
+        service: Option<SocketAddr>,
+    },
 }
 
 /// A layer of the job's own over a shared folder.
@@ -95,7 +117,13 @@ enum Report {
 }
 
 impl Setup {
-    pub(super) fn new(dir: &Path, binds: Vec<Bind>, overlays: Vec<Overlay>, command: &Command) -> Result<Self> {
+    pub(super) fn new(
+        dir: &Path,
+        binds: Vec<Bind>,
+        overlays: Vec<Overlay>,
+        reach: &Reach,
+        command: &Command,
+    ) -> Result<Self> {
         let text = |text: &OsStr| {
             let shown = text.to_string_lossy();
             text.to_str()
@@ -114,6 +142,10 @@ impl Setup {
                 .into_iter()
                 .map(|overlay| Ok(Overlay { lower: absolute(&overlay.lower)?, ..overlay }))
                 .collect::<Result<_>>()?,
+            network: match reach {
+                Reach::Everything => Network::Machine,
+                Reach::Loopback(serve) => Network::Own { service: serve.is_some().then_some(SERVICE) },
+            },
             program: text(&command.program)?,
             args: command.args.iter().map(|arg| text(arg)).collect::<Result<_>>()?,
             cwd: command.cwd.clone(),
@@ -126,6 +158,7 @@ impl Setup {
 /// Makes the room and runs the command in it.
 pub(super) async fn run(
     setup: Setup,
+    reach: &Reach,
     hidden: Vec<String>,
     on_line: impl FnMut(&str) + Send,
     log: Option<&Path>,
@@ -144,10 +177,18 @@ pub(super) async fn run(
     let text = serde_json::to_vec(&setup).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
     let mut feed = format!("{}\n", text.len()).into_bytes();
     feed.extend_from_slice(&text);
-    let mut command = Command::new(SELF, &setup.dir).args([TRAMPOLINE]);
-    command.feed = Some(feed);
+    let closed = (setup.network != Network::Machine).then_some(CLOSED);
+    let mut command = Command::new(SELF, &setup.dir).args([TRAMPOLINE]).args(closed);
+    let unlinked = |error: std::io::Error| Error::new(Kind::Machine, "can't talk to a room").because(error);
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(unlinked)?;
+    command.stdin = Some(Arc::new(File::from(OwnedFd::from(theirs))));
     command.hidden = hidden;
-    let exit = process::run(command, on_line, log).await?;
+    ours.set_nonblocking(true).map_err(unlinked)?;
+    let ours = UnixStream::from_std(ours).map_err(unlinked)?;
+    let exit = tokio::select! {
+        exit = process::run(command, on_line, log) => exit?,
+        Err(error) = converse(ours, &feed, reach) => return Err(error),
+    };
 
     let report = match std::fs::read(&setup.report) {
         Ok(text) => serde_json::Deserializer::from_slice(&text).into_iter::<Report>().next().and_then(Result::ok),
@@ -172,10 +213,28 @@ pub(super) async fn run(
     }
 }
 
+/// gonda's side of a room's standard input: tells what to make, takes the listener, and holds the line, whose end is
+/// the room's. Completes only when it fails.
+async fn converse(mut line: UnixStream, feed: &[u8], reach: &Reach) -> Result<Infallible> {
+    // A process that ended early leaves a broken pipe; how it ended tells more than that.
+    if line.write_all(feed).await.is_ok()
+        && let Reach::Loopback(Some(serve)) = reach
+    {
+        let failed =
+            |error: std::io::Error| Error::new(Kind::Machine, "could not take over a room's network").because(error);
+        let received = line.async_io(Interest::READABLE, || network::receive(&line)).await.map_err(failed)?;
+        if let Some(listener) = received {
+            serve(listener)?;
+        }
+    }
+    std::future::pending().await
+}
+
 /// The trampoline: what this process does when it was started as `__room`.
 pub(super) fn enter(stage: Option<&OsStr>) -> u8 {
     let result = match stage {
-        None => outside(),
+        None => outside(CloneFlags::empty()),
+        Some(stage) if stage == CLOSED => outside(CloneFlags::CLONE_NEWNET),
         Some(stage) if stage == INIT => inside(),
         Some(_) => Err("started in an unknown way".to_owned()),
     };
@@ -196,14 +255,15 @@ fn step<T, E: std::fmt::Display>(what: impl std::fmt::Display, result: std::resu
     result.map_err(|error| format!("{what} failed: {error}"))
 }
 
-/// The first process: makes namespaces, starts the second, waits.
-fn outside() -> Step<u8> {
+/// The first process: makes namespaces, `more` of them beside those that every room has, starts the second, waits.
+fn outside(more: CloneFlags) -> Step<u8> {
     let (user, group) = (Uid::effective().as_raw(), Gid::effective().as_raw());
     let flags = CloneFlags::CLONE_NEWUSER
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWUTS;
+        | CloneFlags::CLONE_NEWUTS
+        | more;
     unshare(flags).map_err(|error| match error {
         // So says `user_namespaces(7)` of the limit `user.max_user_namespaces`, which some systems set to 0.
         Errno::ENOSPC | Errno::EUSERS => "user namespaces are switched off (`user.max_user_namespaces`)".to_owned(),
@@ -233,7 +293,11 @@ fn inside() -> Step<u8> {
         // Without a report gonda says that this process ended without one.
         let _ = report.write_all(&text);
     };
-    if let Err(reason) = make_room(&setup) {
+    let network = match setup.network {
+        Network::Machine => Ok(()),
+        Network::Own { service } => step("making a network", network::set_up(service, std::io::stdin())),
+    };
+    if let Err(reason) = network.and_then(|()| make_room(&setup)) {
         tell(&Report::Failed(reason.clone()));
         return Err(reason);
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Mode, paths, remove_all};
+use super::{Mode, Reach, paths, remove_all};
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result, host};
 
@@ -191,12 +191,24 @@ impl Room {
     ///
     /// # Errors
     /// As [`process::run`]; [`Kind::Machine`] when the namespaces can't be set up.
-    pub async fn run(&self, command: Command, on_line: impl FnMut(&str) + Send, log: Option<&Path>) -> Result<Exit> {
+    pub async fn run(
+        &self,
+        command: Command,
+        reach: &Reach,
+        on_line: impl FnMut(&str) + Send,
+        log: Option<&Path>,
+    ) -> Result<Exit> {
         self.fence_modules()?;
         match self.mode {
-            Mode::Plain => process::run(command, on_line, log).await,
+            Mode::Plain => {
+                let command = match reach {
+                    Reach::Everything => command,
+                    Reach::Loopback(_) => host::on_loopback_alone(command),
+                };
+                process::run(command, on_line, log).await
+            }
             #[cfg(target_os = "linux")]
-            Mode::Mounts { upper } => self.run_in_namespaces(upper, command, on_line, log).await,
+            Mode::Mounts { upper } => self.run_in_namespaces(upper, command, reach, on_line, log).await,
             #[cfg(not(target_os = "linux"))]
             Mode::Mounts { .. } => Err(Error::new(Kind::Bug, "there are no namespaces on this system")),
         }
@@ -240,6 +252,7 @@ impl Room {
         &self,
         upper: super::Upper,
         command: Command,
+        reach: &Reach,
         on_line: impl FnMut(&str) + Send,
         log: Option<&Path>,
     ) -> Result<Exit> {
@@ -283,8 +296,8 @@ impl Room {
             binds.push(Bind { disk: tools.clone(), seen: root.join(paths::TOOLS), writable: false });
         }
         binds.extend(self.spec.binds.iter().cloned());
-        let setup = Setup::new(&self.spec.dir, binds, overlays, &command)?;
-        super::mounts::run(setup, command.hidden, on_line, log).await
+        let setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
+        super::mounts::run(setup, reach, command.hidden, on_line, log).await
     }
 }
 
@@ -411,7 +424,10 @@ pub(super) async fn probe(work_root: &Path) -> Result<Result<Mode, super::Reason
         // A folder that is removed and made again needs what an overlay keeps in extended attributes.
         let script = "rmdir build_env/gone && mkdir build_env/gone && mkdir -p build_env/bin/x";
         let command = Command::new("/bin/sh", paths::ROOT).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
-        let run = tokio::time::timeout(std::time::Duration::from_secs(20), room.run(command, |_| {}, None));
+        let run = tokio::time::timeout(
+            std::time::Duration::from_secs(20),
+            room.run(command, &Reach::Loopback(None), |_| {}, None),
+        );
         match run.await {
             Ok(Ok(exit)) if exit.success() => return Ok(Ok(Mode::Mounts { upper })),
             Ok(Ok(exit)) => reason = format!("a trial ended with {}: {}", exit.describe(), exit.last_lines.join("; ")),

@@ -23,17 +23,18 @@ use super::store::{Answer, ModuleStore, ProxySettings, lock};
 use super::upstream::Miss;
 use crate::{Error, Kind, Result};
 
-/// A module proxy that listens; it stops when dropped.
+/// A module proxy; it stops when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    ends_in_direct: bool,
+    store: ModuleStore,
     record: Arc<Mutex<ProxyRecord>>,
-    task: JoinHandle<()>,
+    /// One for each listener.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Proxy {
-    /// `http://127.0.0.1:PORT`, or what the given listener is bound to.
+    /// `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -43,7 +44,21 @@ impl Proxy {
     /// own repository where the user's GOPROXY list would.
     #[must_use]
     pub fn goproxy(&self, direct: bool) -> String {
-        if direct && self.ends_in_direct { format!("{},direct", self.url()) } else { self.url() }
+        if direct && self.store.ends_in_direct() { format!("{},direct", self.url()) } else { self.url() }
+    }
+
+    /// Answers on a listener that is bound to this proxy's address: in a network namespace, for example. Must be called
+    /// within tokio's runtime, which answers in the background.
+    ///
+    /// # Errors
+    ///
+    /// When the listener can't be used.
+    pub fn answer_on(&self, listener: TcpListener) -> Result<()> {
+        listener.set_nonblocking(true).map_err(no_listener)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(no_listener)?;
+        let task = tokio::spawn(accept(listener, self.store.clone(), Arc::clone(&self.record)));
+        lock(&self.tasks).push(task);
+        Ok(())
     }
 
     /// What was asked so far.
@@ -55,7 +70,9 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.task.abort();
+        for task in lock(&self.tasks).iter() {
+            task.abort();
+        }
     }
 }
 
@@ -64,33 +81,33 @@ impl Drop for Proxy {
 /// # Errors
 ///
 /// As theirs.
-pub async fn serve(settings: ProxySettings, listener: Option<TcpListener>) -> Result<Proxy> {
-    ModuleStore::open(settings)?.serve(listener).await
+pub async fn serve(settings: ProxySettings) -> Result<Proxy> {
+    ModuleStore::open(settings)?.serve().await
 }
 
 impl ModuleStore {
-    /// Serves the store to one job, on a free port of 127.0.0.1 or on a listener that is already bound – in a network
-    /// namespace of its own, for example. Needs tokio's runtime, which answers in the background.
+    /// Serves the store to one job, on a free port of 127.0.0.1. Needs tokio's runtime, which answers in the background.
     ///
     /// # Errors
     ///
-    /// When nothing can be bound, or the listener can't be used.
+    /// When nothing can be bound.
     #[allow(clippy::unused_async, reason = "a runtime must be there")]
-    pub async fn serve(&self, listener: Option<TcpListener>) -> Result<Proxy> {
-        let failed = |error: io::Error| {
-            Error::new(Kind::Machine, "could not listen on loopback for gonda's module proxy").because(error)
-        };
-        let listener = match listener {
-            Some(listener) => listener,
-            None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?,
-        };
-        listener.set_nonblocking(true).map_err(failed)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let record = Arc::<Mutex<ProxyRecord>>::default();
-        let task = tokio::spawn(accept(listener, self.clone(), Arc::clone(&record)));
-        Ok(Proxy { address, ends_in_direct: self.ends_in_direct(), record, task })
+    pub async fn serve(&self) -> Result<Proxy> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(no_listener)?;
+        let proxy = self.proxy_at(listener.local_addr().map_err(no_listener)?);
+        proxy.answer_on(listener)?;
+        Ok(proxy)
     }
+
+    /// A proxy for one job that will be given its listeners ([`Proxy::answer_on`]).
+    #[must_use]
+    pub fn proxy_at(&self, address: SocketAddr) -> Proxy {
+        Proxy { address, store: self.clone(), record: Arc::default(), tasks: Mutex::default() }
+    }
+}
+
+fn no_listener(error: io::Error) -> Error {
+    Error::new(Kind::Machine, "could not listen on loopback for gonda's module proxy").because(error)
 }
 
 async fn accept(listener: tokio::net::TcpListener, store: ModuleStore, record: Arc<Mutex<ProxyRecord>>) {

@@ -268,7 +268,7 @@ impl ModuleStore {
         let bytes = if let Some(answer) = settings.answers.get(path) {
             answer.clone().into_bytes()
         } else if settings.offline {
-            let missing = |_| self.refusal(request).err().unwrap_or_else(|| not_in_store(request));
+            let missing = |_| self.refusal(request).err().unwrap_or_else(|| not_in_store(&request.path()));
             tokio::fs::read(&file).await.map_err(missing)?
         } else {
             let sound = |bytes: &[u8]| match request {
@@ -301,7 +301,7 @@ impl ModuleStore {
             }
         }
         if settings.offline {
-            return Err(Miss::NotFound(format!("{path}: not in gonda's module store, and gonda is offline")));
+            return Err(not_in_store(path));
         }
         let Some(base) = self.sumdb_base(name).await? else {
             return Err(Miss::NotFound(format!("checksum database {name}: no proxy passes requests on to it")));
@@ -369,7 +369,7 @@ impl ModuleStore {
         let settings = &self.0.settings;
         let module = request.module().unwrap_or_default();
         if settings.offline {
-            return Err(not_in_store(request));
+            return Err(not_in_store(&request.path()));
         }
         if matches_prefix_patterns(&settings.noproxy, module) {
             return Err(Miss::NotFound(format!("module {module}: GONOPROXY keeps it from module proxies")));
@@ -443,8 +443,8 @@ fn check(part: Part, module: &ModuleVersion, bytes: &[u8]) -> Result<(), String>
     }
 }
 
-fn not_in_store(request: &Request) -> Miss {
-    Miss::NotFound(format!("{}: not in gonda's module store, and gonda is offline", request.path()))
+fn not_in_store(path: &str) -> Miss {
+    Miss::NotFound(format!("{path}: not in gonda's module store, and nobody else may be asked; `gonda fetch` fills it"))
 }
 
 /// The more telling of two misses: a failure before a "not found", the later of equals.

@@ -77,11 +77,11 @@ impl World {
     }
 
     async fn serve(&self, upstream: &str) -> Proxy {
-        serve(self.settings(upstream), None).await.unwrap()
+        serve(self.settings(upstream)).await.unwrap()
     }
 
     async fn offline(&self) -> Proxy {
-        serve(ProxySettings { offline: true, ..self.settings(&self.file_url()) }, None).await.unwrap()
+        serve(ProxySettings { offline: true, ..self.settings(&self.file_url()) }).await.unwrap()
     }
 }
 
@@ -197,7 +197,7 @@ async fn serves_a_folder_and_then_its_store() {
     assert!(!offline.record().modules["a.b/c@v1.0.0"].fetched);
     assert_eq!(
         get(&offline, "a.b/x/@v/list").await,
-        "404 a.b/x/@v/list: not in gonda's module store, and gonda is offline"
+        "404 a.b/x/@v/list: not in gonda's module store, and nobody else may be asked; `gonda fetch` fills it"
     );
 }
 
@@ -214,7 +214,7 @@ async fn what_is_not_there() {
     assert_eq!(get(&direct, "../../etc/passwd").await, "404 not a request to a module proxy");
 
     let private = ProxySettings { noproxy: "a.b".to_owned(), ..world.settings(&world.file_url()) };
-    let private = serve(private, None).await.unwrap();
+    let private = serve(private).await.unwrap();
     assert_eq!(get(&private, "a.b/c/@v/v1.0.0.mod").await, "404 module a.b/c: GONOPROXY keeps it from module proxies");
     let missing = get(&world.serve(&world.file_url()).await, "a.b/c/@v/v1.9.0.zip").await;
     assert!(missing.starts_with("404 ") && missing.ends_with("no such file"), "{missing}");
@@ -289,7 +289,7 @@ async fn parallel_requests_fetch_once() {
     let world = World::new();
     let upstream = Fake::folder(world.up()).await;
     let store = ModuleStore::open(world.settings(&upstream.url)).unwrap();
-    let proxies = [store.serve(None).await.unwrap(), store.serve(None).await.unwrap()];
+    let proxies = [store.serve().await.unwrap(), store.serve().await.unwrap()];
     let all = (0..16).map(|index| get(&proxies[index % 2], "a.b/c/@v/v1.0.0.zip"));
     let answers = futures::future::join_all(all).await;
     assert!(answers.iter().all(|answer| answer == &answers[0] && answer.starts_with("200 ")), "{answers:?}");
@@ -424,7 +424,7 @@ async fn checksum_database() {
 async fn answers_are_replayed() {
     let world = World::new();
     let answers = BTreeMap::from([("a.b/c/@v/list".to_owned(), "v0.9.0\n".to_owned())]);
-    let proxy = serve(ProxySettings { answers, ..world.settings(&world.file_url()) }, None).await.unwrap();
+    let proxy = serve(ProxySettings { answers, ..world.settings(&world.file_url()) }).await.unwrap();
     assert_eq!(get(&proxy, "a.b/c/@v/list").await, "200 v0.9.0");
     assert_eq!(proxy.record().answers["a.b/c/@v/list"], "v0.9.0\n");
 }
@@ -434,7 +434,8 @@ async fn stops_when_dropped() {
     let world = World::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let proxy = serve(world.settings("off"), Some(listener)).await.unwrap();
+    let proxy = ModuleStore::open(world.settings("off")).unwrap().proxy_at(address);
+    proxy.answer_on(listener).unwrap();
     assert_eq!(proxy.url(), format!("http://{address}"));
     get(&proxy, "a.b/c/@v/list").await;
     drop(proxy);

@@ -8,6 +8,8 @@
 //! activation; then what gonda must add for Go.
 
 mod activation;
+mod attempts;
+mod closed_network;
 mod conda_build;
 mod golang;
 mod interpreter;
@@ -27,6 +29,8 @@ use crate::process::Command;
 use crate::{Error, Kind, Result, host};
 
 pub use activation::{ActivatedEnv, activate_bat, activate_sh, path_entries};
+pub use attempts::{Attempt, Attempts};
+pub use closed_network::{Correction, correct_go};
 pub use golang::{Outside, go_platform};
 pub use system::{SystemProgram, passed_files, programs_of_the_system};
 
@@ -70,7 +74,7 @@ pub struct Settings {
     pub source_variables: IndexMap<String, String>,
     /// The caller's variables. Only those that a rule names are passed on.
     pub caller: IndexMap<String, String>,
-    /// Scripts reach the network: proxies and certificates are passed on.
+    /// Scripts reach the network: proxies and certificates are passed on. Else Go asks `go_proxy` and nobody else.
     pub open_network: bool,
     /// gonda stands in for conda-build: what that passes on is passed on (its HOME excepted, which stays the job's).
     pub conda_build: bool,

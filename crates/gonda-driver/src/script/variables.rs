@@ -9,7 +9,7 @@ use rattler_conda_types::Subdir;
 use serde_json::Value;
 
 use super::text::{expand, is_name};
-use super::{Environment, Job, golang, path_entries};
+use super::{Correction, Environment, Job, correct_go, golang, path_entries};
 use crate::host;
 
 /// Passed on where scripts reach the network.
@@ -451,8 +451,13 @@ fn script_env(block: &mut Block<'_>, notes: &mut Vec<String>) {
     }
 }
 
-fn finish(block: Block<'_>, notes: Vec<String>, hidden: Vec<String>) -> Environment {
+fn finish(block: Block<'_>, mut notes: Vec<String>, hidden: Vec<String>) -> Environment {
     let mut variables = block.map;
+    if let (false, Some(proxy)) = (block.job.settings.open_network, &block.job.settings.go_proxy) {
+        let Correction { set, note } = correct_go(proxy, |name| variables.get(name).cloned());
+        variables.extend(set.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        notes.extend(note);
+    }
     // conda-build doesn't export empty values, and no shell can hold the other names.
     variables.retain(|name, value| !value.is_empty() && is_name(name));
     Environment { variables, notes, hidden }

@@ -2,8 +2,7 @@
 //! drives the same functions for longer.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rattler_conda_types::Subdir;
@@ -12,42 +11,11 @@ use super::python::{Dict, Value};
 use super::selector::{Evaluator, SelectableText};
 use super::session::SelectorNames;
 use super::variant::Variant;
-use crate::{ConfigPlatform, Env, Finalize, GitInfo, Request, Resolved, VariantFiles, World, load};
-
-struct Memory {
-    files: BTreeMap<PathBuf, Vec<u8>>,
-    environ: BTreeMap<String, String>,
-}
-
-impl World for Memory {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.files.get(path).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-    }
-
-    fn is_file(&self, path: &Path) -> bool {
-        self.files.contains_key(path)
-    }
-
-    fn is_dir(&self, _path: &Path) -> bool {
-        false
-    }
-
-    fn list(&self, _path: &Path) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn environ(&self) -> &BTreeMap<String, String> {
-        &self.environ
-    }
-
-    fn git(&self, _path: &Path) -> Option<GitInfo> {
-        None
-    }
-}
+use crate::{ConfigPlatform, Env, Finalize, MemoryWorld, Request, Resolved, VariantFiles, load};
 
 fn render(recipe: &[u8], variants: &[u8], finalize: Finalize) {
     let file = PathBuf::from("recipe/meta.yaml");
-    let world = Memory {
+    let world = MemoryWorld {
         files: BTreeMap::from([
             (file.clone(), recipe.to_vec()),
             (PathBuf::from("recipe/conda_build_config.yaml"), variants.to_vec()),

@@ -55,7 +55,7 @@ fn flags(args: &BuildArgs) -> Layer {
         output_dir: args.output_dir.clone(),
         source_mirror: args.source_mirror.clone(),
         isolation: config::isolation_word(args.isolation),
-        network: args.network.clone(),
+        network: config::network_word(args.network),
         test: config::test_word(args.test),
         jobs: args.jobs,
         compression_level: args.compression_level,
