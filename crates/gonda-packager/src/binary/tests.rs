@@ -98,7 +98,7 @@ fn signed() -> Vec<u8> {
     let mut directory = Vec::new();
     let length = 44 + 3 * 32;
     let slots = 3;
-    for word in [0xfade_0c02, length, 0x2_0400, 2, 44, 44, 0, slots, LIMIT as u32] {
+    for word in [0xfade_0c02, length, 0x2_0001, 2, 44, 44, 0, slots, LIMIT as u32] {
         directory.extend(word.to_be_bytes());
     }
     directory.extend([32, 2, 0, 12, 0, 0, 0, 0]);

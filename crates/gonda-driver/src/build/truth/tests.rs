@@ -29,7 +29,7 @@ impl World {
             Ok(findings) => findings.iter().map(|finding| format!("{}\n", as_warning(finding))).collect(),
             Err(error) => {
                 assert_eq!(error.kind, Kind::Verification);
-                format!("error: {error}\n")
+                std::iter::once(&error).chain(&error.others).map(|error| format!("error: {error}\n")).collect()
             }
         }
     }
