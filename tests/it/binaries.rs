@@ -30,6 +30,13 @@ fn a_script_that_ignores_the_target() {
     run.says("`bin/hello` is a linux x86_64 program, and the package is for `linux-aarch64`").says("GOOS and GOARCH");
     lab.has_no_package();
 
+    // A batch file as well.
+    let batch = "mkdir %LIBRARY_BIN% && cp /bin/bash %LIBRARY_BIN%\\hello.exe";
+    let feedstock_of_windows = lab.hello("hello-win", batch, "");
+    let run = lab.build(feedstock_of_windows.root(), &["--target-platform", "win-64", "--test", "skip"]).fails_with(4);
+    run.says("`Library/bin/hello.exe` is a linux x86_64 program, and the package is for `win-64`");
+    lab.has_no_package();
+
     // The source may have such a file; then it is packed, and said.
     let bash = ["/usr/bin/bash", "/bin/bash"].map(Path::new).into_iter().find(|path| path.is_file()).unwrap();
     feedstock.write("src/testdata/blob", std::fs::read(bash).unwrap());

@@ -7,9 +7,12 @@
 mod support;
 
 mod arrows;
+mod batch;
 mod binaries;
 mod build;
+mod crossing;
 mod errors;
+mod hostile;
 mod jobs;
 mod network;
 mod packages;

@@ -33,7 +33,7 @@ impl Lab {
             Ok(channel) => {
                 let mut world = World::new(GONDA);
                 // Beside the channel, so that it goes when the binary changes.
-                world.share_cache(shared_cache(&channel));
+                world.share_cache(shared_cache(&channel)).share_go_std(go_std());
                 no_module_network(&mut world);
                 Some(Self { world, channel })
             }
@@ -63,6 +63,13 @@ impl Lab {
         arguments.extend(flags.iter().map(OsString::from));
         world.gonda(arguments).succeeds();
         Self { world, channel }
+    }
+
+    /// Gives a lab a cache of its own, the compiled standard library excepted: for what may hurt a cache.
+    pub fn own_cache(&mut self) -> &mut Self {
+        let cache = self.world.path("own-cache");
+        self.world.share_cache(cache).share_go_std(go_std());
+        self
     }
 
     /// A copy of a sample feedstock.
@@ -156,6 +163,11 @@ pub fn scratch() -> PathBuf {
 
 fn shared_cache(channel: &Path) -> PathBuf {
     channel.with_extension("cache")
+}
+
+/// The standard library as gonda compiled it, once for each target and toolchain.
+fn go_std() -> PathBuf {
+    scratch().join("go-std")
 }
 
 /// What isn't in a test's own proxy must not be asked for anywhere.

@@ -18,6 +18,33 @@ const UNKNOWN: [&str; 8] = ["break", "date", "ftype", "keys", "mklink", "start",
 /// Programs of Windows that gonda does itself.
 const PROGRAMS: [&str; 5] = ["xcopy", "robocopy", "where", "findstr", "chcp"];
 
+/// Programs of Windows itself that gonda doesn't do. A machine may have one of its own, which is then run; else the script
+/// would go on without what it counts on.
+const MISSING: [&str; 22] = [
+    "bcdedit",
+    "bitsadmin",
+    "certreq",
+    "certutil",
+    "cscript",
+    "expand",
+    "forfiles",
+    "icacls",
+    "makecab",
+    "msiexec",
+    "net",
+    "netsh",
+    "powershell",
+    "pwsh",
+    "reg",
+    "sc",
+    "schtasks",
+    "setx",
+    "subst",
+    "takeown",
+    "wmic",
+    "wscript",
+];
+
 impl Machine<'_> {
     /// Runs one command, expanded.
     pub(crate) fn command(&mut self, text: &str, streams: &Streams, called: bool) -> Done {
@@ -296,6 +323,10 @@ impl Machine<'_> {
     /// A batch file or a program.
     fn outside(&mut self, name: &str, rest: &str, streams: &Streams, called: bool) -> Done {
         let Some(path) = self.find_program(name) else {
+            let lower = paths::split(name).1.to_ascii_lowercase();
+            if MISSING.contains(&lower.strip_suffix(".exe").unwrap_or(&lower)) {
+                return Err(self.error(format!("gonda doesn't know the program `{name}`, which comes with Windows")));
+            }
             let folder_is_missing = name.contains(['\\', '/']) && {
                 let full = paths::absolute(name, &self.folder);
                 let (folder, _) = paths::split(&full);
@@ -339,18 +370,21 @@ impl Machine<'_> {
                 )
                 .collect()
         };
-        let has_extension = paths::split(&name).1.contains('.');
-        folders.iter().find_map(|folder| {
-            let base = if direct { name.clone() } else { paths::join(folder, &name) };
-            let base = paths::absolute(&base, &self.folder);
-            let own = has_extension.then(|| base.clone());
-            let more = extensions.split(';').filter(|end| !end.is_empty()).map(|end| format!("{base}{end}"));
-            // On a unix machine programs have no extension.
-            let plain = (!has_extension).then(|| base.clone());
-            own.into_iter()
-                .chain(more)
-                .chain(plain)
-                .find(|path| self.host.stat(path).is_some_and(|entry| !entry.folder))
+        let file = paths::split(&name).1;
+        let has_extension = file.contains('.');
+        // Programs of a unix machine have no extension. PATH leads to them, or a path: a name in the source doesn't.
+        let lower = file.to_ascii_lowercase();
+        let stem = [".exe", ".cmd", ".bat"].iter().find(|end| lower.ends_with(*end)).map_or(0, |end| end.len());
+        let plain = &name[..name.len() - stem];
+        folders.iter().enumerate().find_map(|(index, folder)| {
+            let full = |name: &str| {
+                let path = if direct { name.to_owned() } else { paths::join(folder, name) };
+                paths::absolute(&path, &self.folder)
+            };
+            let own = has_extension.then(|| full(&name));
+            let more = extensions.split(';').filter(|end| !end.is_empty()).map(|end| format!("{}{end}", full(&name)));
+            let plain = ((index > 0 || direct) && (stem > 0 || !has_extension)).then(|| full(plain));
+            own.into_iter().chain(more).chain(plain).find(|path| self.host.is_program(path))
         })
     }
 

@@ -200,7 +200,7 @@ impl Machine<'_> {
         }
         for entry in self.host.list(full) {
             let path = paths::join(full, &entry.name);
-            if entry.folder {
+            if entry.folder && !entry.link {
                 self.remove_tree(&path, depth + 1)?;
             } else {
                 self.host.remove(&path)?;
@@ -236,7 +236,7 @@ impl Machine<'_> {
         for entry in self.host.list(folder) {
             let path = paths::join(folder, &entry.name);
             if entry.folder {
-                if below {
+                if below && !entry.link {
                     self.delete_in(&path, pattern, below, depth + 1)?;
                 }
             } else if paths::fits(pattern, &entry.name) {
@@ -461,7 +461,7 @@ impl Machine<'_> {
             lines.push(if listing.below { paths::join(folder, &entry.name) } else { entry.name.clone() });
         }
         if listing.below {
-            for entry in entries.iter().filter(|entry| entry.folder) {
+            for entry in entries.iter().filter(|entry| entry.folder && !entry.link) {
                 self.dir_in(&paths::join(folder, &entry.name), pattern, listing, depth + 1, lines);
             }
         }
@@ -538,7 +538,9 @@ impl Machine<'_> {
                 if empty {
                     found.push((path.clone(), true));
                 }
-                self.gather(folder, &path, pattern, below, empty, depth + 1, found);
+                if !entry.link {
+                    self.gather(folder, &path, pattern, below, empty, depth + 1, found);
+                }
             }
         }
     }

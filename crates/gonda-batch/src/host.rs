@@ -8,8 +8,10 @@ use std::io;
 pub struct Entry {
     /// Its name as the folder has it.
     pub name: String,
-    /// Whether it is a folder.
+    /// Whether it is a folder, or a link to one.
     pub folder: bool,
+    /// Whether it is a link: nothing that walks a tree goes through it.
+    pub link: bool,
     /// Bytes.
     pub size: u64,
 }
@@ -23,6 +25,19 @@ pub enum Stream {
     Error,
 }
 
+/// Where what a program prints goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// A stream of the script's own: the host passes it on itself, as it comes.
+    Script(Stream),
+    /// The end of a file, which is there.
+    File(&'a str),
+    /// Nowhere.
+    Null,
+    /// The interpreter, which gets it as it comes.
+    Kept,
+}
+
 /// A program to start.
 #[derive(Debug, Clone)]
 pub struct Call<'a> {
@@ -34,18 +49,28 @@ pub struct Call<'a> {
     pub folder: &'a str,
     /// All variables, sorted by name.
     pub variables: &'a [(String, String)],
-    /// What it reads; `None` is the script's own standard input.
-    pub input: Option<Vec<u8>>,
-    /// Its standard output is the script's: the host passes it on itself, as it comes.
-    pub shows_output: bool,
-    /// Its standard error is the script's: the host passes it on itself, as it comes.
-    pub shows_error: bool,
+    /// What it reads.
+    pub input: Vec<u8>,
+    /// Its standard output.
+    pub output: Target<'a>,
+    /// Its standard error.
+    pub error: Target<'a>,
+    /// Both are the same, and their order counts: what is kept comes as [`Stream::Output`].
+    pub joined: bool,
 }
+
+/// Takes what a program prints; `false` where there is too much of it, and the program is to be ended.
+pub type Keep<'a> = dyn FnMut(Stream, &[u8]) -> bool + Send + 'a;
 
 /// Files, programs and streams.
 pub trait Host {
     /// What lies at a path; `None` if there is nothing.
     fn stat(&self, path: &str) -> Option<Entry>;
+
+    /// Whether a program lies at a path. What has no extension is a program only where the system has such.
+    fn is_program(&self, path: &str) -> bool {
+        self.stat(path).is_some_and(|entry| !entry.folder)
+    }
 
     /// What lies in a folder, sorted by name; nothing if there is no such folder.
     fn list(&self, folder: &str) -> Vec<Entry>;
@@ -86,11 +111,11 @@ pub trait Host {
     /// As the machine has them.
     fn copy(&mut self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Runs a program to its end; output that it doesn't pass on itself is handed over. The exit code.
+    /// Runs a program to its end, and hands what is [`Target::Kept`] to `keep`. The exit code.
     ///
     /// # Errors
-    /// Where it can't be started.
-    fn run(&mut self, call: &Call<'_>, output: &mut dyn FnMut(Stream, &[u8])) -> io::Result<i32>;
+    /// Where it can't be started; [`io::ErrorKind::Unsupported`] where such programs never can, which ends the script.
+    fn run(&mut self, call: &Call<'_>, keep: &mut Keep<'_>) -> io::Result<i32>;
 
     /// Takes what the script prints.
     fn print(&mut self, stream: Stream, bytes: &[u8]);

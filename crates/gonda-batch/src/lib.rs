@@ -17,7 +17,7 @@ mod run;
 mod syntax;
 pub mod translate;
 
-pub use host::{Call, Entry, Host, Stream, split_arguments};
+pub use host::{Call, Entry, Host, Keep, Stream, Target, split_arguments};
 
 use run::{Flow, Machine};
 

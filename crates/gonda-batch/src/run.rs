@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::expand::{self, Names};
-use crate::host::{Call, Host, Stream};
+use crate::host::{Call, Host, Stream, Target};
 use crate::syntax::{Condition, Direction, ForKind, Node, Reader, Redirection, is_delimiter};
 use crate::{Error, arithmetic, paths};
 
@@ -15,6 +15,8 @@ const DEEPEST: usize = 32;
 const DEEPEST_COMMAND: usize = 120;
 /// Folders within folders.
 const DEEPEST_FOLDER: usize = 200;
+/// Bytes that a program may print into a pipe or a `for /f`, which are kept until it ends.
+const MOST_KEPT: usize = 256 << 20;
 
 /// What is to happen after a command.
 #[derive(Debug)]
@@ -64,6 +66,27 @@ pub(crate) enum Sink {
     Null,
     File(String),
     Buffer(Rc<RefCell<Vec<u8>>>),
+}
+
+impl Sink {
+    fn target(&self) -> Target<'_> {
+        match self {
+            Self::Host(stream) => Target::Script(*stream),
+            Self::Null => Target::Null,
+            Self::File(path) => Target::File(path),
+            Self::Buffer(_) => Target::Kept,
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Host(one), Self::Host(other)) => one == other,
+            (Self::Null, Self::Null) => true,
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Buffer(one), Self::Buffer(other)) => Rc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
 }
 
 /// Where bytes come from: what is left of them.
@@ -584,7 +607,7 @@ impl<'h> Machine<'h> {
                 found.push(paths::join(folder, pattern));
             }
         }
-        for entry in entries.iter().filter(|entry| entry.folder) {
+        for entry in entries.iter().filter(|entry| entry.folder && !entry.link) {
             self.tree(&paths::join(folder, &entry.name), patterns, found, depth + 1);
         }
     }
@@ -639,7 +662,7 @@ impl<'h> Machine<'h> {
     /// Runs a program of the machine.
     pub(crate) fn program(&mut self, path: &str, rest: &str, streams: &Streams) -> Done {
         let variables: Vec<(String, String)> = self.variables.values().cloned().collect();
-        let input = streams.input.as_ref().map(|input| std::mem::take(&mut *input.borrow_mut()));
+        let input = streams.input.as_ref().map(|input| std::mem::take(&mut *input.borrow_mut())).unwrap_or_default();
         let folder = self.folder.clone();
         let call = Call {
             program: path,
@@ -647,23 +670,34 @@ impl<'h> Machine<'h> {
             folder: &folder,
             variables: &variables,
             input,
-            shows_output: matches!(streams.output, Sink::Host(Stream::Output)),
-            shows_error: matches!(streams.error, Sink::Host(Stream::Error)),
+            output: streams.output.target(),
+            error: streams.error.target(),
+            joined: streams.output.is(&streams.error),
         };
-        // The host is lent to the program: what goes elsewhere is kept until it ends.
         let mut kept: Vec<(Stream, Vec<u8>)> = Vec::new();
-        let code = self.host.run(&call, &mut |stream, bytes| match kept.last_mut() {
-            Some((last, text)) if *last == stream => text.extend_from_slice(bytes),
-            _ => kept.push((stream, bytes.to_vec())),
+        let mut length = 0;
+        let code = self.host.run(&call, &mut |stream, bytes| {
+            length += bytes.len();
+            match kept.last_mut() {
+                Some((last, text)) if *last == stream => text.extend_from_slice(bytes),
+                _ => kept.push((stream, bytes.to_vec())),
+            }
+            length <= MOST_KEPT
         });
+        if length > MOST_KEPT {
+            return Err(self.error(format!("`{path}` prints more than {} MB into a pipe", MOST_KEPT >> 20)));
+        }
         for (stream, bytes) in kept {
             let sink = if stream == Stream::Output { &streams.output } else { &streams.error };
-            self.put(&sink.clone(), &bytes);
+            self.put(sink, &bytes);
         }
         match code {
             Ok(code) => {
                 self.level = code;
                 Ok(Flow::Next(code == 0))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+                Err(self.error(format!("`{path}` can't be run: {error}")))
             }
             Err(error) => {
                 self.put(&streams.error, format!("{path}: {error}\r\n").as_bytes());

@@ -52,7 +52,7 @@ impl Host for Memory {
         let (path, content) = self.files.get(&Self::key(path))?;
         let name = path.rsplit('\\').next().unwrap_or_default().to_owned();
         let size = content.as_ref().map_or(0, |content| content.len() as u64);
-        Some(Entry { name, folder: content.is_none(), size })
+        Some(Entry { name, folder: content.is_none(), link: false, size })
     }
 
     fn list(&self, folder: &str) -> Vec<Entry> {
@@ -118,25 +118,24 @@ impl Host for Memory {
         self.write(to, &bytes, false)
     }
 
-    fn run(&mut self, call: &Call<'_>, output: &mut dyn FnMut(Stream, &[u8])) -> io::Result<i32> {
+    fn run(&mut self, call: &Call<'_>, keep: &mut Keep<'_>) -> io::Result<i32> {
         let arguments = split_arguments(call.arguments);
         let mut code = 0;
-        let mut printed = Vec::new();
+        let mut printed: Vec<(Stream, Vec<u8>)> = Vec::new();
         for argument in &arguments {
-            printed.extend(format!("[{argument}]\r\n").bytes());
+            let mut line = format!("[{argument}]\r\n").into_bytes();
             if let Some(number) = argument.strip_prefix("exit=") {
                 code = number.parse().unwrap();
             } else if let Some(text) = argument.strip_prefix("stderr=") {
-                if !call.shows_error {
-                    output(Stream::Error, format!("{text}\r\n").as_bytes());
-                }
+                printed.push((Stream::Error, format!("{text}\r\n").into_bytes()));
             } else if let Some(name) = argument.strip_prefix("env=") {
                 let value = call.variables.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-                let line = value.map_or(format!("{name} is not set"), |(_, value)| format!("{name}={value}"));
-                printed.extend(format!("{line}\r\n").bytes());
+                let text = value.map_or(format!("{name} is not set"), |(_, value)| format!("{name}={value}"));
+                line.extend(format!("{text}\r\n").bytes());
             } else if argument == "stdin" {
-                printed.extend(call.input.clone().unwrap_or_default());
+                line.extend(&call.input);
             }
+            printed.push((Stream::Output, line));
         }
         if code == 0 && arguments.first().is_some_and(|first| first == "build") {
             let after = arguments.iter().position(|argument| argument == "-o").and_then(|at| arguments.get(at + 1));
@@ -145,10 +144,15 @@ impl Host for Memory {
                 self.put(&paths::absolute(file, call.folder), b"built\r\n");
             }
         }
-        if call.shows_output {
-            self.output.extend(printed);
-        } else {
-            output(Stream::Output, &printed);
+        for (stream, bytes) in printed {
+            match if stream == Stream::Output { call.output } else { call.error } {
+                Target::Script(stream) => self.print(stream, &bytes),
+                Target::File(path) => self.write(path, &bytes, true)?,
+                Target::Null => {}
+                Target::Kept => {
+                    let _ = keep(if call.joined { Stream::Output } else { stream }, &bytes);
+                }
+            }
         }
         Ok(code)
     }

@@ -36,13 +36,16 @@ pub fn argument(text: &str, exists: &dyn Fn(&str) -> bool) -> String {
     absolute_paths(text)
 }
 
-/// A variable as a real program must get it: a list of paths is joined by `:`.
+/// A variable as a real program must get it: a list of paths is joined by `:`, a path for Cygwin is a path.
 #[must_use]
 pub fn variable(value: &str) -> String {
     let parts: Vec<&str> = value.split(';').filter(|part| !part.is_empty()).collect();
     if parts.iter().any(|part| has_drive(part)) && parts.iter().all(|part| has_drive(part) || !part.contains(' ')) {
         let parts: Vec<String> = parts.iter().map(|part| absolute_paths(part)).collect();
         return parts.join(":");
+    }
+    if let Some(path) = value.strip_prefix("/cygdrive/c/") {
+        return format!("/{path}");
     }
     absolute_paths(value)
 }
@@ -122,6 +125,7 @@ mod tests {
         check("-ldflags=-X main.v=1", "-ldflags=-X main.v=1");
         check("https://h,direct", "https://h,direct");
         check("a;b", "a;b");
+        check("/cygdrive/c/opt/x", "/opt/x");
         let back = |text: &str, expected: &str| assert_eq!(variable_for_script(text), expected);
         back("/a/bin:/b", "C:\\a\\bin;C:\\b");
         back("/a", "C:\\a");

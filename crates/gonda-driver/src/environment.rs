@@ -181,8 +181,22 @@ pub fn path_entries(prefix: &Path, platform: Subdir) -> Vec<PathBuf> {
 
 /// The cache's name of an environment: its packages by content, its platform, and the path it is made for.
 fn environment_key(records: &[RepoDataRecord], platform: Subdir, seen_as: &Path) -> String {
+    let packages = contents(records);
+    let mut hash = Sha256::new();
+    for part in
+        [FORMAT, platform.as_str(), &seen_as.to_string_lossy()].into_iter().chain(packages.iter().map(String::as_str))
+    {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    // 32 hex digits: file names within an environment can be long already.
+    hex::encode(&hash.finalize()[..16])
+}
+
+/// What identifies packages: subdir, file name and digest of each, sorted.
+pub(crate) fn contents<'a>(records: impl IntoIterator<Item = &'a RepoDataRecord>) -> Vec<String> {
     let mut packages: Vec<String> = records
-        .iter()
+        .into_iter()
         .map(|record| {
             let content = match (&record.package_record.sha256, &record.package_record.md5) {
                 (Some(sha256), _) => hex::encode(sha256),
@@ -193,15 +207,7 @@ fn environment_key(records: &[RepoDataRecord], platform: Subdir, seen_as: &Path)
         })
         .collect();
     packages.sort();
-    let mut hash = Sha256::new();
-    for part in
-        [FORMAT, platform.as_str(), &seen_as.to_string_lossy()].into_iter().chain(packages.iter().map(String::as_str))
-    {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    // 32 hex digits: file names within an environment can be long already.
-    hex::encode(&hash.finalize()[..16])
+    packages
 }
 
 /// Waits for the sole right to make a cache entry.

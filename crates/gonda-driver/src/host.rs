@@ -166,6 +166,50 @@ pub(crate) fn end_group(leader: u32) {
     }
 }
 
+/// Gives a program another name, by which it is started too.
+pub(crate) fn name_again(program: &Path, name: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        // Relative where they lie together, for the folder may be seen elsewhere.
+        let target = match (program.parent(), name.parent()) {
+            (Some(one), Some(other)) if one == other => PathBuf::from(program.file_name().unwrap_or_default()),
+            (Some(one), Some(other)) if other.parent() == Some(one) => {
+                Path::new("..").join(program.file_name().unwrap_or_default())
+            }
+            _ => program.to_owned(),
+        };
+        std::os::unix::fs::symlink(target, name)
+    }
+    #[cfg(not(unix))]
+    {
+        std::fs::hard_link(program, name).or_else(|_| std::fs::copy(program, name).map(drop))
+    }
+}
+
+/// From here on passes requests to end this process (SIGTERM and its like) on to another one, for as long as this one
+/// lives. To be called with no other thread, and once that process runs, for it would inherit what is held back here.
+pub(crate) fn pass_requests_on(process: u32) {
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{SigSet, Signal, kill};
+        let mut held = SigSet::empty();
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+            held.add(signal);
+        }
+        let Ok(process) = i32::try_from(process) else { return };
+        // Where it fails, a request ends this process and not the other one.
+        if held.thread_block().is_ok() {
+            std::thread::spawn(move || {
+                while let Ok(signal) = held.wait() {
+                    let _ = kill(nix::unistd::Pid::from_raw(process), signal);
+                }
+            });
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = process;
+}
+
 /// Whether [`on_loopback_alone`] does anything here.
 pub(crate) const CLOSES_NETWORK: bool = cfg!(target_os = "macos");
 
@@ -202,6 +246,11 @@ pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
         let _ = status;
         None
     }
+}
+
+/// Whether a program could not be started because it is for another system or machine (ENOEXEC, ERROR_BAD_EXE_FORMAT).
+pub(crate) fn is_foreign_program(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(if cfg!(windows) { 193 } else { 8 })
 }
 
 /// Lets the owner do everything with a file or folder; a symbolic link is left alone.

@@ -10,14 +10,19 @@ mod event;
 
 pub use error::{Error, Kind, Result, Where};
 pub use event::{Event, Events, Job, Phase};
+pub use inside::started_inside;
 
+pub mod batch;
 pub mod bootstrap;
 pub mod build;
+mod cache;
 pub mod channels;
+pub mod crossing;
 pub mod environment;
 pub mod host;
 pub mod index;
 pub mod info;
+mod inside;
 pub mod isolation;
 pub mod locate;
 pub mod modules;

@@ -4,6 +4,8 @@
 //! through one pipe, so that their order is kept, line by line to a log file and to a callback. When the future is
 //! dropped – Ctrl-C, a failing sibling – the whole group is ended.
 
+mod relay;
+
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,6 +19,8 @@ use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
 use crate::{Error, Kind, Result, host};
+
+pub(crate) use relay::Relay;
 
 /// How many lines of output are kept for an error message.
 const LAST_LINES: usize = 40;

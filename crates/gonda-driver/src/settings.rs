@@ -40,6 +40,8 @@ pub struct Settings {
     pub compression_level: Option<i32>,
     /// How many processors a job may use (`CPU_COUNT`, compression).
     pub jobs: usize,
+    /// What a job's GOCACHE starts with.
+    pub go_cache: GoCacheMode,
     /// Go's module settings, from the user's configuration.
     pub go: GoSettings,
     /// The caller's environment: only names that a recipe lists in `script_env` (and, with an open network, proxies
@@ -113,6 +115,16 @@ pub enum TestMode {
     Native,
     /// None.
     Skip,
+}
+
+/// What a job's GOCACHE starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GoCacheMode {
+    /// The standard library as gonda itself compiled it; nothing of other jobs.
+    #[default]
+    Private,
+    /// Whatever jobs before it compiled, as they left it: for recipes that one trusts.
+    Shared,
 }
 
 /// Go's own settings, as far as the user may choose them.

@@ -15,7 +15,7 @@ fn main() {
 
 #[cfg(unix)]
 fn main() {
-    if let Some(code) = gonda_driver::isolation::trampoline(std::env::args_os()) {
+    if let Some(code) = gonda_driver::started_inside(std::env::args_os()) {
         #[allow(clippy::disallowed_methods, reason = "a test binary without a harness")]
         std::process::exit(i32::from(code));
     }
@@ -35,7 +35,8 @@ mod unix {
     use std::time::{Duration, Instant};
 
     use gonda_driver::isolation::{
-        BuildEnv, Isolation, Mode, Modules, Reach, Room, RoomSpec, SERVICE, Serve, Upper, probe, remove_all,
+        BuildEnv, Format, GoCache, Isolation, Link, Mode, Modules, Reach, Room, RoomSpec, SERVICE, Serve, Upper, probe,
+        remove_all,
     };
     use gonda_driver::process::{Command, Exit};
     use gonda_driver::script::{self, ActivatedEnv, Job, Settings};
@@ -54,11 +55,15 @@ mod unix {
         ("exit codes, signals and orphans", exit_codes_signals_and_orphans),
         ("cancelling ends everything", cancelling_ends_everything),
         ("the modules are fenced", the_modules_are_fenced),
+        ("a go cache is kept from scripts", a_go_cache_is_kept_from_scripts),
         ("several commands in one room", several_commands_in_one_room),
         ("a work folder moves on", a_work_folder_moves_on),
         ("odd names", odd_names),
         ("a missing program", a_missing_program),
         ("the machine is hidden", the_machine_is_hidden),
+        ("a wild script is limited", a_wild_script_is_limited),
+        ("gonda is at hand", gonda_is_at_hand),
+        ("programs of another format", programs_of_another_format),
         ("the network holds one thing", the_network_holds_one_thing),
         ("scripts in their environment", scripts_in_their_environment),
         ("a killed gonda leaves nothing", a_killed_gonda_leaves_nothing),
@@ -160,6 +165,7 @@ mod unix {
                 ("PREFIX", shown(&paths.prefix)),
                 ("SRC_DIR", shown(&paths.src_dir)),
                 ("GOPATH", shown(&paths.src_dir.join("gopath"))),
+                ("GOCACHE", shown(&paths.go_cache)),
                 ("HOME", shown(&paths.home)),
                 ("TMPDIR", shown(&paths.tmp)),
                 ("RECIPE_DIR", shown(&paths.recipe_dir)),
@@ -208,6 +214,32 @@ mod unix {
                 std::fs::copy(entry.path(), target).unwrap();
             }
         }
+    }
+
+    fn a_go_cache_is_kept_from_scripts(world: &World) {
+        let layer = world.folder.path().join("gocache/layer");
+        write(&layer.join("00/x-d"), "compiled");
+        let mut room = world.room("job");
+        assert_eq!(world.run(&room, "ls -A $GOCACHE"), "");
+        room.set_go_cache(GoCache::Layer(layer.clone())).unwrap();
+        let hostile = "cat $GOCACHE/00/x-d; echo; date +%s; cat $GOCACHE/trim.txt; echo; echo evil > $GOCACHE/00/x-d; \
+                       echo more > $GOCACHE/00/y-d; cat $GOCACHE/00/x-d; rm -r $GOCACHE/00";
+        let said = world.run(&room, hostile);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!((lines[0], lines[3]), ("compiled", "evil"), "{said}");
+        let [now, trimmed] = [lines[1], lines[2]].map(|line| line.parse::<i64>().unwrap());
+        assert!((0..60).contains(&(now - trimmed)), "{said}");
+        room.close().unwrap();
+        assert_eq!(std::fs::read_to_string(layer.join("00/x-d")).unwrap(), "compiled");
+        assert_eq!(std::fs::read_dir(layer.join("00")).unwrap().count(), 1);
+
+        let shared = world.folder.path().join("gocache/shared");
+        let mut spec = world.spec("job");
+        spec.go_cache = GoCache::Shared(shared.clone());
+        let room = Room::prepare(spec, world.mode).unwrap();
+        world.run(&room, "echo kept > $GOCACHE/z");
+        room.close().unwrap();
+        assert_eq!(std::fs::read_to_string(shared.join("z")).unwrap(), "kept\n");
     }
 
     fn paths_are_as_promised(world: &World) {
@@ -359,6 +391,55 @@ mod unix {
         world.run(&third, "cat a; test -f $GOPATH/pkg/go.mod; test -d $GOPATH/pkg/mod");
     }
 
+    fn gonda_is_at_hand(world: &World) {
+        let mut spec = world.spec("job");
+        spec.own = true;
+        if world.mode.has_fixed_paths() {
+            let seen = "/opt/gonda/b/build_env/bin/tool".into();
+            spec.links.push(Link { seen, target: "/opt/gonda/b/gonda/gonda".into() });
+        }
+        let room = Room::prepare(spec, world.mode).unwrap();
+        let own = room.paths().own.clone().unwrap();
+        std::fs::write(room.disk().own.join("settings"), "x").unwrap();
+        let script = "test -x gonda; cat settings; echo y > record";
+        let script = format!("cd '{}'; {}", own.display(), script);
+        for _ in 0..2 {
+            assert_eq!(world.run(&room, &script), "x\n");
+        }
+        assert_eq!(std::fs::read_to_string(room.disk().own.join("record")).unwrap(), "y\n");
+        if world.mode.has_fixed_paths() {
+            world.run(&room, "! echo x > /opt/gonda/b/gonda/gonda");
+            let shown = world.run(&room, "readlink $BUILD_PREFIX/bin/tool; test -x $BUILD_PREFIX/bin/tool");
+            assert_eq!(shown.trim(), "/opt/gonda/b/gonda/gonda");
+            assert!(world.shared_env().join("bin/tool").symlink_metadata().unwrap().is_file());
+        }
+    }
+
+    fn programs_of_another_format(world: &World) {
+        if !world.mode.has_fixed_paths() {
+            return;
+        }
+        let mut spec = world.spec("job");
+        spec.formats.push(Format {
+            name: "gonda-test".to_owned(),
+            magic: b"GONDA\0TEST".to_vec(),
+            mask: b"\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff".to_vec(),
+            interpreter: "/bin/echo".into(),
+        });
+        let room = Room::prepare(spec, world.mode).unwrap();
+        let script = "printf 'GONDA1TEST' > prog; printf 'GONDA1BEST' > other; chmod +x prog other; ./prog a 'b  c'
+            if ./other; then exit 1; fi 2> /dev/null";
+        match world.try_run(&room, script).unwrap() {
+            (exit, output) if exit.success() => {
+                assert_eq!(output, "./prog ./prog a b  c\n");
+            }
+            // Namespaces have formats of their own since Linux 6.7.
+            (_, output) => {
+                println!("programs of another format: skipped, the kernel has none for a namespace: {output}")
+            }
+        }
+    }
+
     fn odd_names(world: &World) {
         let mut spec = world.spec("a, b:c\\d é");
         spec.modules = Modules::Empty;
@@ -389,6 +470,31 @@ mod unix {
         let output = world.run(&room, &script);
         assert!(output.contains("\n1000\ngonda\n"), "{output}");
         assert!(output.ends_with("gonda\n"), "{output}");
+    }
+
+    fn a_wild_script_is_limited(world: &World) {
+        if world.mode == Mode::Plain {
+            return;
+        }
+        let room = world.room("job");
+        let output = world.run(&room, "ulimit -c; cat /proc/self/oom_score_adj; ulimit -u 2>/dev/null || echo 1");
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines[..2], ["0", "500"], "{output}");
+        assert!(lines[2].parse::<u64>().is_ok_and(|most| most <= 16_384), "{output}");
+        // What forks on and on, here for 200 times, ends with its room.
+        let script =
+            "f() { [ $1 -gt 200 ] || { (while :; do echo x >> beat; sleep 0.2; done) & f $(($1 + 1)); }; }; f 1; wait";
+        let command =
+            Command::new("/bin/sh", &room.paths().src_dir).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
+        let beat = room.disk().src_dir.join("beat");
+        world.runtime.block_on(async {
+            let run = room.run(command, &Reach::Loopback(None), |_| {}, None);
+            assert!(tokio::time::timeout(Duration::from_millis(1500), run).await.is_err());
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let then = std::fs::metadata(&beat).unwrap().len();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_eq!(std::fs::metadata(&beat).unwrap().len(), then);
+        });
     }
 
     fn the_network_holds_one_thing(world: &World) {

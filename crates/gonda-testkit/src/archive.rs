@@ -139,6 +139,40 @@ pub(crate) fn tar(entries: &[Entry]) -> Vec<u8> {
     builder.into_inner().expect("memory")
 }
 
+/// A member of a tar archive as it is told, however hostile.
+#[derive(Debug, Clone, Copy)]
+pub struct RawMember<'a> {
+    /// At most 100 bytes.
+    pub name: &'a str,
+    /// The type byte: `0` file, `1` hard link, `2` symbolic link, `3` device, `5` folder, `6` pipe.
+    pub kind: u8,
+    /// Where a link leads; at most 100 bytes.
+    pub link: &'a str,
+    /// Its bytes.
+    pub content: &'a [u8],
+}
+
+/// An uncompressed tar archive of members whose names and links nobody has looked at.
+#[must_use]
+pub fn raw_tar(members: &[RawMember<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for member in members {
+        let mut header = tar::Header::new_ustar();
+        let fields = header.as_old_mut();
+        fields.name[..member.name.len()].copy_from_slice(member.name.as_bytes());
+        fields.linkname[..member.link.len()].copy_from_slice(member.link.as_bytes());
+        fields.linkflag = [member.kind];
+        header.set_size(member.content.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(member.content);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+    }
+    bytes.resize(bytes.len() + 1024, 0);
+    bytes
+}
+
 /// A zip archive with the format's first time, 1980-01-01.
 pub(crate) fn zip(entries: &[Entry], method: zip::CompressionMethod) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

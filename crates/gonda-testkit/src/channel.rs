@@ -23,6 +23,8 @@ pub struct HandMadePackage {
     pub depends: Vec<String>,
     /// Files of the prefix.
     pub files: Vec<Entry>,
+    /// A tar archive in place of one of `files`: for members that no honest tool writes.
+    pub payload: Option<Vec<u8>>,
 }
 
 impl HandMadePackage {
@@ -35,6 +37,7 @@ impl HandMadePackage {
             subdir: subdir.to_owned(),
             depends: Vec::new(),
             files: Vec::new(),
+            payload: None,
         }
     }
 
@@ -87,13 +90,14 @@ impl HandMadePackage {
             Entry::file("info/files", self.files.iter().map(|file| format!("{}\n", file.path)).collect::<String>()),
             Entry::file("info/about.json", "{}"),
         ];
-        let zst = |entries: &[Entry]| zstd::encode_all(&*tar(entries), 3).expect("memory");
+        let zst = |tar: &[u8]| zstd::encode_all(tar, 3).expect("memory");
+        let payload = self.payload.clone().unwrap_or_else(|| tar(&self.files));
         let stem = format!("{}-{}-{}", self.name, self.version, self.build);
         zip(
             &[
                 Entry::file("metadata.json", r#"{"conda_pkg_format_version": 2}"#),
-                Entry::file(format!("pkg-{stem}.tar.zst"), zst(&self.files)),
-                Entry::file(format!("info-{stem}.tar.zst"), zst(&info)),
+                Entry::file(format!("pkg-{stem}.tar.zst"), zst(&payload)),
+                Entry::file(format!("info-{stem}.tar.zst"), zst(&tar(&info))),
             ],
             zip::CompressionMethod::Stored,
         )

@@ -14,7 +14,9 @@ mod proxy;
 mod server;
 mod world;
 
-pub use archive::{ArchiveKind, Entry, conda_members, sha256, source_archive, source_entries, swap_info};
+pub use archive::{
+    ArchiveKind, Entry, RawMember, conda_members, raw_tar, sha256, source_archive, source_entries, swap_info,
+};
 pub use channel::{HandMadeChannel, HandMadePackage};
 pub use fake_go::FakeGo;
 pub use feedstock::{Feedstock, copy_tree, sample, samples_folder};

@@ -112,6 +112,20 @@ impl World {
         self.env("GONDA_CACHE_DIR", cache)
     }
 
+    /// Takes the compiled standard library from a folder that all worlds use, whatever their caches: gonda names what is
+    /// in it by the toolchain's content and never changes what is there. Nothing happens where there are no links.
+    pub fn share_go_std(&mut self, folder: impl AsRef<Path>) -> &mut Self {
+        #[cfg(unix)]
+        {
+            fs_err::create_dir_all(folder.as_ref()).expect("the folder of the standard library");
+            // A cache that several worlds share may have it already.
+            let _ = std::os::unix::fs::symlink(folder.as_ref(), self.cache.join("gocache"));
+        }
+        #[cfg(not(unix))]
+        let _ = folder;
+        self
+    }
+
     /// The command, not yet started: for tests that run several at once or kill one.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         self.command_of(&self.gonda, arguments)

@@ -120,6 +120,11 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_enum)]
     pub(crate) isolation: Option<IsolationArg>,
 
+    /// What a job's GOCACHE starts with: `private`, the standard library as gonda compiled it; `shared`, whatever jobs
+    /// before it left there, for recipes that you trust
+    #[arg(long, value_name = "MODE")]
+    pub(crate) go_cache: Option<String>,
+
     /// Folder or url asked first for every source; repeatable
     #[arg(long, value_name = "DIR|URL")]
     pub(crate) source_mirror: Vec<String>,

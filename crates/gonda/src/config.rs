@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gonda_driver::isolation::Isolation;
-use gonda_driver::settings::{ChannelChoice, GoSettings, Network, Settings, TestMode};
+use gonda_driver::settings::{ChannelChoice, GoCacheMode, GoSettings, Network, Settings, TestMode};
 use gonda_driver::{Error, Kind, Result};
 use rattler_conda_types::Subdir;
 use serde::Deserialize;
@@ -23,6 +23,7 @@ pub(crate) struct Layer {
     pub(crate) isolation: Option<String>,
     pub(crate) network: Option<String>,
     pub(crate) test: Option<String>,
+    pub(crate) go_cache: Option<String>,
     pub(crate) jobs: Option<usize>,
     pub(crate) compression_level: Option<i32>,
     pub(crate) goproxy: Option<String>,
@@ -44,6 +45,7 @@ impl Layer {
             isolation: self.isolation.or(lower.isolation),
             network: self.network.or(lower.network),
             test: self.test.or(lower.test),
+            go_cache: self.go_cache.or(lower.go_cache),
             jobs: self.jobs.or(lower.jobs),
             compression_level: self.compression_level.or(lower.compression_level),
             goproxy: self.goproxy.or(lower.goproxy),
@@ -159,6 +161,7 @@ fn from_variables(surroundings: &Surroundings) -> Result<Layer> {
         isolation: text("GONDA_ISOLATION"),
         network: text("GONDA_NETWORK"),
         test: text("GONDA_TEST"),
+        go_cache: text("GONDA_GO_CACHE"),
         jobs: number("GONDA_JOBS")?.and_then(|value| usize::try_from(value).ok()),
         compression_level: number("GONDA_COMPRESSION_LEVEL")?.and_then(|value| i32::try_from(value).ok()),
         goproxy: text("GONDA_GOPROXY"),
@@ -261,6 +264,11 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         Some("skip") => TestMode::Skip,
         Some(other) => return Err(wrong_value("test", other, "native or skip")),
     };
+    let go_cache = match layer.go_cache.as_deref() {
+        None | Some("private") => GoCacheMode::Private,
+        Some("shared") => GoCacheMode::Shared,
+        Some(other) => return Err(wrong_value("go-cache", other, "private or shared")),
+    };
     let jobs = layer.jobs.filter(|jobs| *jobs > 0);
     Ok(Settings {
         cache_root: surroundings.cache_root()?,
@@ -281,6 +289,7 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         strict_metadata: fixed.strict_metadata,
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        go_cache,
         go: GoSettings {
             goproxy: layer.goproxy,
             gonosumdb: layer.gonosumdb,

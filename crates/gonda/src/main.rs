@@ -21,9 +21,13 @@ use crate::config::Surroundings;
 use crate::report::Reporter;
 
 fn main() -> ExitCode {
-    // Inside a job's namespaces there is one thread and one purpose; nothing else may start before.
-    if let Some(code) = gonda_driver::isolation::trampoline(std::env::args_os()) {
+    // Inside a job there is one thread and one purpose; nothing else may start before.
+    if let Some(code) = gonda_driver::started_inside(std::env::args_os()) {
         return code.into();
+    }
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == gonda_driver::batch::INTERPRETER) {
+        return gonda_driver::batch::interpret(args, std::env::vars_os()).into();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

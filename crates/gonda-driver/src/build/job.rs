@@ -7,7 +7,7 @@ use std::time::Instant;
 use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
-use super::truth::{self, Known};
+use super::truth::Known;
 use super::{JobReport, Plan, Request, Session, Status, blocking};
 use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::Selection;
@@ -122,7 +122,6 @@ impl Job<'_> {
             let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
             return Ok(Status::Planned(Box::new(plan)));
         }
-        truth::can_build(self.output.target_platform, &self.request.located.recipe)?;
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
         let existing = folder.join(self.output.filename());

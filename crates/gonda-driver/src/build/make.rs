@@ -7,6 +7,7 @@ use gonda_packager::{Artifact, Compression, Package};
 use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
+use super::batch;
 use super::job::{Group, Job, Solved};
 use super::{top_level, truth};
 use crate::environment::{self, Share};
@@ -15,7 +16,7 @@ use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
 use crate::settings::Network;
 use crate::source::git_report;
 use crate::stage::{self, Stage};
-use crate::{Error, Event, Kind, Phase, Result, index, info};
+use crate::{Error, Event, Kind, Phase, Result, crossing, index, info};
 
 /// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
 const EARLIEST: i64 = 315_532_800;
@@ -67,7 +68,11 @@ impl Job<'_> {
             spec.modules = self.modules(group, solved, None).await?;
         }
         spec.binds = script::passed_files(&self.script_settings(group, solved));
-        let room = Room::prepare(spec, mode)?;
+        spec.binds.extend(batch::bind(&self.output, mode)?);
+        let crossing = self.crossing(group, solved)?;
+        crossing::equip(&mut spec, mode, &crossing);
+        let modules = spec.modules.clone();
+        let mut room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
 
         if merged {
@@ -83,11 +88,26 @@ impl Job<'_> {
                 environment::install(self.channels, &solved.host, target, at, seen_as, Share::Private).await?;
             }
         }
+        crossing::furnish(&room, &crossing)?;
+        self.provide_go_cache(group, solved, &modules, &mut room).await?;
+        let disk = room.disk();
         remove_all(&disk.src_dir)?;
         fs_err::rename(&group.work, &disk.src_dir)?;
         let skip = std::path::absolute(&settings.output_dir)?;
         crate::source::copy_tree(&self.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
         Ok(room)
+    }
+
+    /// What host tools have to know, should this be a cross build.
+    fn crossing(&self, group: &Group, solved: &Solved) -> Result<crossing::Facts<'_>> {
+        let found = crate::modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
+        Ok(crossing::Facts {
+            target: self.output.target_platform,
+            build: self.output.build_platform,
+            package: &self.output.name,
+            go: super::modules::has_go(solved),
+            modules: found.paths(),
+        })
     }
 
     async fn run_and_pack(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<Artifact> {
@@ -105,16 +125,13 @@ impl Job<'_> {
     pub(super) async fn run_scripts(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<()> {
         let (disk, seen) = (room.disk(), room.paths());
         let log = self.start_log()?;
-        let mut activated = Vec::new();
-        if !solved.host.is_empty() && !self.output.build.merge_build_host {
-            activated.push(activate(&disk.prefix, &seen.prefix)?);
-        }
-        activated.push(activate(&disk.build_prefix, &seen.build_prefix)?);
+        let activated = self.activated(solved, room)?;
         // Held until the last script has ended.
         let network = self.open_network(solved, &disk.build_prefix).await?;
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
+            batch: batch::program(room.mode())?,
             go_proxy: network.go_proxy(),
             ..self.script_settings(group, solved)
         };
@@ -135,21 +152,36 @@ impl Job<'_> {
         if prepared.is_empty() {
             self.events.note(&self.name, "the recipe has no build script");
         }
+        let mut journal = crossing::journal(room);
         for script in &prepared {
             for note in &script.environment.notes {
                 append(&log, note)?;
             }
             script.write(&disk.src_dir)?;
             let mut attempts = Attempts::default();
-            let on_line = |line: &str| {
-                attempts.read(line);
+            let tell = |line: &str| {
                 self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
             };
+            let tell_news = |journal: &mut Option<crossing::Journal>| {
+                for line in journal.iter_mut().flat_map(crossing::Journal::news) {
+                    tell(&line);
+                    // It is told, at least.
+                    let _ = append(&log, &line);
+                }
+            };
+            let on_line = |line: &str| {
+                attempts.read(line);
+                tell_news(&mut journal);
+                tell(line);
+            };
             let exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)).await?;
+            tell_news(&mut journal);
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
+                let why = crossing::explain(&exit.last_lines, self.output.target_platform);
                 let help = format!(
-                    "the whole log is `{}`; the job's folders stay in `{}` until the next build",
+                    "{}the whole log is `{}`; the job's folders stay in `{}` until the next build",
+                    why.map(|why| format!("{why}; ")).unwrap_or_default(),
                     log.display(),
                     disk.dir.display()
                 );
@@ -258,7 +290,18 @@ impl Job<'_> {
         given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)
     }
 
-    fn script_settings(&self, group: &Group, solved: &Solved) -> script::Settings {
+    /// The environments that a script has activated, the last on top.
+    pub(super) fn activated(&self, solved: &Solved, room: &Room) -> Result<Vec<ActivatedEnv>> {
+        let (disk, seen) = (room.disk(), room.paths());
+        let mut activated = Vec::new();
+        if !solved.host.is_empty() && !self.output.build.merge_build_host {
+            activated.push(activate(&disk.prefix, &seen.prefix)?);
+        }
+        activated.push(activate(&disk.build_prefix, &seen.build_prefix)?);
+        Ok(activated)
+    }
+
+    pub(super) fn script_settings(&self, group: &Group, solved: &Solved) -> script::Settings {
         let settings = &self.request.settings;
         let go_environment: IndexMap<String, String> =
             settings.go.environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -4,7 +4,9 @@
 //! and are built one after the other, so that a later one can need an earlier one. Each output is a job with a log,
 //! environments and a room of its own.
 
+mod batch;
 mod check;
+mod go_cache;
 mod job;
 mod make;
 mod modules;

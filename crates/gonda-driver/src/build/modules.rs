@@ -22,20 +22,13 @@ impl Job<'_> {
         let (Some(build_env), true) = (build_env, self.session.mode().shares_modules()) else {
             return Ok(Modules::Empty);
         };
-        let goroot = build_env.join("go");
-        let go = goroot.join("bin").join(format!("go{}", std::env::consts::EXE_SUFFIX));
-        if !go.is_file() {
-            return Ok(Modules::Empty);
-        }
+        let Some(runner) = self.go_runner(group, build_env)? else { return Ok(Modules::Empty) };
         let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
         let offline = self.request.settings.offline;
         let proxy = self.module_store(build_env, offline)?.serve().await?;
         // This is the time to fetch, so Go may go on with a module's own repository.
         let settings =
             SetSettings { folder: self.request.settings.cache_root.join("modsets"), goproxy: proxy.goproxy(!offline) };
-        let home = group.workspace.path().join("go-home");
-        fs_err::create_dir_all(&home)?;
-        let runner = Runner { go, goroot, home, job: self };
         match modules::module_set(&settings, &found.modules, &runner).await {
             Ok(Some(set)) => Ok(Modules::Shared(set.folder)),
             Ok(None) => Ok(Modules::Empty),
@@ -46,6 +39,18 @@ impl Job<'_> {
                 Ok(Modules::Empty)
             }
         }
+    }
+
+    /// The toolchain of a build environment, for gonda itself; `None` where it is not in its usual place.
+    pub(super) fn go_runner(&self, group: &Group, build_env: &Path) -> Result<Option<Runner<'_>>> {
+        let goroot = build_env.join("go");
+        let go = goroot.join("bin").join(format!("go{}", std::env::consts::EXE_SUFFIX));
+        if !go.is_file() {
+            return Ok(None);
+        }
+        let home = group.workspace.path().join("go-home");
+        fs_err::create_dir_all(&home)?;
+        Ok(Some(Runner { go, goroot, home, job: self }))
     }
 
     /// The module store that all jobs share; `offline` asks nobody for what it lacks.
@@ -75,8 +80,9 @@ pub(super) fn has_go(solved: &Solved) -> bool {
     solved.build.iter().any(|record| record.package_record.name.as_normalized() == "go")
 }
 
-/// The toolchain of the build environment, run by gonda itself to download modules, which executes nothing of theirs.
-struct Runner<'a> {
+/// The toolchain of the build environment, run by gonda itself to download modules and to list packages, which executes
+/// nothing of theirs.
+pub(super) struct Runner<'a> {
     go: PathBuf,
     goroot: PathBuf,
     home: PathBuf,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gonda_packager::binary::could_be;
 use gonda_packager::truth::{self, Claims, Finding, Provider, Rule};
@@ -211,22 +211,6 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
     let mut this = Error::from(error);
     this.message = format!("can't read `{}`: {}", path.display(), this.message);
     this
-}
-
-/// Whether a script for the target can run here at all.
-///
-/// # Errors
-/// [`Kind::Usage`] for Windows targets elsewhere: their scripts are batch files.
-pub(super) fn can_build(target: Subdir, recipe: &Path) -> Result<()> {
-    if target.is_windows() && !cfg!(windows) {
-        let recipe: PathBuf = recipe.to_path_buf();
-        return Err(Error::new(
-            Kind::Usage,
-            format!("`{}` can't be built for `{target}` on this machine yet", recipe.display()),
-        )
-        .help("its scripts for Windows need `cmd.exe`: build it on Windows"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! ([`paths`]). It writes into a layer of its own over the shared build environment and the shared modules. Elsewhere
 //! it runs in real folders below the cache's work folder, all of them its own.
 //!
-//! A program that uses this module must call [`trampoline`] first thing in `main`: gonda starts itself again to set
-//! the namespaces up.
+//! A program that uses this module must call [`crate::started_inside`] first thing in `main`: gonda starts itself again
+//! to set the namespaces up.
 
 #[cfg(target_os = "linux")]
 mod mounts;
@@ -18,7 +18,7 @@ mod remove;
 mod room;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -26,7 +26,7 @@ use crate::{Error, Events, Kind, Result};
 
 pub use reach::{Reach, SERVICE, Serve};
 pub use remove::remove_all;
-pub use room::{Bind, BuildEnv, DiskPaths, Modules, Room, RoomSpec, SeenPaths};
+pub use room::{Bind, BuildEnv, DiskPaths, Format, GoCache, Link, Modules, Room, RoomSpec, SeenPaths};
 
 /// What the user asked for with `--isolation`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -148,23 +148,18 @@ fn warn_once(reason: &str, events: &Events) {
 }
 
 /// The first argument by which gonda knows that it was started to set up a room.
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub(crate) const TRAMPOLINE: &str = "__room";
 
-/// Runs the inside of a room, if that is what this process was started for, and returns its exit code; `None`
-/// otherwise. Must be called before any thread is started, with `std::env::args_os()`.
-#[must_use]
-pub fn trampoline(args: impl IntoIterator<Item = OsString>) -> Option<u8> {
-    let mut args = args.into_iter().skip(1);
-    if args.next()? != TRAMPOLINE {
-        return None;
-    }
+/// The inside of a room: what this process does when [`TRAMPOLINE`] is its first argument, and `stage` its second.
+/// Returns its exit code.
+pub(crate) fn trampoline(stage: Option<&OsStr>) -> u8 {
     #[cfg(target_os = "linux")]
     {
-        Some(mounts::enter(args.next().as_deref()))
+        mounts::enter(stage)
     }
     #[cfg(not(target_os = "linux"))]
     {
-        Some(Kind::Bug.exit_code())
+        let _ = stage;
+        Kind::Bug.exit_code()
     }
 }

@@ -30,7 +30,7 @@ use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::UnixStream;
 
 use super::reach::SERVICE;
-use super::room::{Bind, io_error};
+use super::room::{Bind, Format, Link, io_error};
 use super::{Reach, TRAMPOLINE, network, paths};
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result};
@@ -68,6 +68,8 @@ pub(super) struct Setup {
     report: PathBuf,
     binds: Vec<(PathBuf, PathBuf, bool)>,
     overlays: Vec<Overlay>,
+    pub(super) links: Vec<Link>,
+    pub(super) formats: Vec<Format>,
     network: Network,
     program: String,
     args: Vec<String>,
@@ -142,6 +144,8 @@ impl Setup {
                 .into_iter()
                 .map(|overlay| Ok(Overlay { lower: absolute(&overlay.lower)?, ..overlay }))
                 .collect::<Result<_>>()?,
+            links: Vec::new(),
+            formats: Vec::new(),
             network: match reach {
                 Reach::Everything => Network::Machine,
                 Reach::Loopback(serve) => Network::Own { service: serve.is_some().then_some(SERVICE) },
@@ -309,6 +313,7 @@ fn inside() -> Step<u8> {
         std::process::exit(i32::from(Kind::Interrupted.exit_code()));
     });
 
+    limit();
     let mut command = std::process::Command::new(&setup.program);
     command.args(&setup.args).current_dir(&setup.cwd).env_clear().envs(&setup.env).stdin(Stdio::null());
     let child = match command.spawn() {
@@ -334,6 +339,26 @@ fn inside() -> Step<u8> {
             Err(error) => return Err(format!("waiting failed: {error}")),
         }
     }
+}
+
+/// How many processes and threads a script may have at once, if its user is not root, whom the kernel doesn't limit. A
+/// large Go build on a large machine has some thousands.
+const PROCESSES: u64 = 16_384;
+/// How much more likely a script is to be ended than others when memory runs out, of 1000: before gonda itself, and
+/// before what else the user runs.
+const FIRST_TO_GO: &str = "500";
+
+/// Keeps a script that has gone wild from taking the machine with it, as far as the system allows.
+fn limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    for (resource, most) in [(Resource::RLIMIT_NPROC, PROCESSES), (Resource::RLIMIT_CORE, 0)] {
+        if let Ok((_, hard)) = getrlimit(resource) {
+            let most = most.min(hard);
+            // Who can't be limited has lower limits already.
+            let _ = setrlimit(resource, most, most);
+        }
+    }
+    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
 }
 
 fn read_setup() -> Step<Setup> {
@@ -423,6 +448,10 @@ fn make_room(setup: &Setup) -> Step<()> {
         let what = format!("mounting an overlay at `{}`", overlay.seen.display());
         step(what, mount(Some("overlay"), &overlay.seen, Some("overlay"), MsFlags::empty(), Some(options.as_str())))?;
     }
+    for link in &setup.links {
+        replace_by_link(link)?;
+    }
+    register_formats(&setup.formats)?;
     for (index, _) in setup.overlays.iter().enumerate() {
         let lower = format!("{ASIDE}/lower{index}");
         step("putting a layer away", umount2(lower.as_str(), MntFlags::MNT_DETACH))?;
@@ -441,6 +470,50 @@ fn make_room(setup: &Setup) -> Step<()> {
     step("giving up privileges", nix::sys::prctl::set_no_new_privs())?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     step("tying this process to its parent", nix::sys::prctl::set_pdeathsig(Signal::SIGKILL))
+}
+
+/// Puts a link where a file of a shared folder is. A room's second command finds it there already.
+fn replace_by_link(link: &Link) -> Step<()> {
+    let Link { seen, target } = link;
+    let what = || format!("linking `{}`", seen.display());
+    if seen.read_link().is_ok_and(|present| present == *target) {
+        return Ok(());
+    }
+    match std::fs::remove_file(seen) {
+        // A script may have removed it, with the folder that it was in.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        removed => step(what(), removed)?,
+    }
+    step(what(), std::os::unix::fs::symlink(target, seen))
+}
+
+/// Tells the kernel what runs programs of other platforms, for this user namespace and those in it alone. Where it can't
+/// be told, such programs don't run, as anywhere.
+fn register_formats(formats: &[Format]) -> Step<()> {
+    const NONE: Option<&str> = None;
+    if formats.is_empty() {
+        return Ok(());
+    }
+    // The formats are forgotten with the mount, so it stays, out of sight.
+    let folder = Path::new(ASIDE).join("binfmt");
+    make_folder(&folder)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    if mount(Some("binfmt_misc"), &folder, Some("binfmt_misc"), flags, NONE).is_err() {
+        return Ok(());
+    }
+    for format in formats {
+        let what = format!("registering programs as `{}`", format.name);
+        step(what, std::fs::write(folder.join("register"), registration(format)))?;
+    }
+    Ok(())
+}
+
+/// A line for `binfmt_misc/register` (the kernel's `binfmt-misc.rst`). `F`: the interpreter is opened now; `P`: it gets
+/// the program's first argument too. Each byte is written as `\xNN`, for a NUL would end the text.
+fn registration(format: &Format) -> String {
+    let bytes = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    let Format { name, magic, mask, interpreter } = format;
+    format!(":{name}:M:0:{}:{}:{}:FP", bytes(magic), bytes(mask), interpreter.display())
 }
 
 fn make_folder(folder: &Path) -> Step<()> {
@@ -532,6 +605,17 @@ fn resolver_folder() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_format_is_one_line() {
+        let format = super::Format {
+            name: "foreign-pe".to_owned(),
+            magic: b"MZ\0".to_vec(),
+            mask: vec![0xff, 0xff, 0],
+            interpreter: "/opt/x".into(),
+        };
+        assert_eq!(super::registration(&format), r":foreign-pe:M:0:\x4d\x5a\x00:\xff\xff\x00:/opt/x:FP");
+    }
+
     #[test]
     fn mount_paths() {
         assert_eq!(super::unescape(r"/a\040b\134c"), r"/a b\c");

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Mode, Reach, paths, remove_all};
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result, host};
@@ -18,12 +20,19 @@ pub struct RoomSpec {
     pub merged: bool,
     /// The module cache.
     pub modules: Modules,
-    /// GOCACHE, writable; `None`: the job's own, empty.
-    pub go_cache: Option<PathBuf>,
+    /// GOCACHE.
+    pub go_cache: GoCache,
     /// A folder of programs that gonda itself puts on PATH.
     pub tools: Option<PathBuf>,
     /// Further folders that the script sees. Without namespaces they are seen where they are.
     pub binds: Vec<Bind>,
+    /// gonda itself is seen by the script, as `gonda` in [`SeenPaths::own`].
+    pub own: bool,
+    /// Files of a [`BuildEnv::Shared`] that are links in this room.
+    pub links: Vec<Link>,
+    /// Programs of other platforms that something in the room runs. Without namespaces, or where the kernel doesn't
+    /// let a namespace have its own (before Linux 6.7), they are left out.
+    pub formats: Vec<Format>,
 }
 
 impl RoomSpec {
@@ -34,9 +43,12 @@ impl RoomSpec {
             build_env: BuildEnv::Own,
             merged: false,
             modules: Modules::None,
-            go_cache: None,
+            go_cache: GoCache::Own,
             tools: None,
             binds: Vec::new(),
+            own: false,
+            links: Vec::new(),
+            formats: Vec::new(),
         }
     }
 }
@@ -65,6 +77,18 @@ pub enum Modules {
     Shared(PathBuf),
 }
 
+/// What a job's GOCACHE starts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GoCache {
+    /// The job's own, empty.
+    Own,
+    /// This folder, which is only read: what the job adds or changes is its own. It is laid under a layer of the job's
+    /// where that is kept on disk, and copied elsewhere.
+    Layer(PathBuf),
+    /// This folder itself.
+    Shared(PathBuf),
+}
+
 /// A folder or file that a script sees in addition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bind {
@@ -74,6 +98,28 @@ pub struct Bind {
     pub seen: PathBuf,
     /// Whether the script can write to it.
     pub writable: bool,
+}
+
+/// A link that takes the place of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Where the script sees it; absolute.
+    pub seen: PathBuf,
+    /// What it leads to, as the script sees it.
+    pub target: PathBuf,
+}
+
+/// Programs that the kernel hands to another program (`binfmt_misc`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Format {
+    /// What it is registered as: letters, digits and `-`.
+    pub name: String,
+    /// The first bytes of such programs.
+    pub magic: Vec<u8>,
+    /// Which bits of them count; as long as `magic`.
+    pub mask: Vec<u8>,
+    /// What gets the program's path, its first argument as it was called, and its arguments; as the script sees it.
+    pub interpreter: PathBuf,
 }
 
 /// Paths as the script sees them: for the environment, for installing and for patching prefixes.
@@ -95,6 +141,9 @@ pub struct SeenPaths {
     pub go_cache: PathBuf,
     /// Programs of gonda's own on PATH.
     pub tools: Option<PathBuf>,
+    /// A folder for gonda's own work in the room, `gonda` itself in it, where [`RoomSpec::own`] asks for it. The script
+    /// can write to it, but for `gonda`.
+    pub own: Option<PathBuf>,
     /// Whether the paths are the same on every machine.
     pub fixed: bool,
 }
@@ -117,8 +166,10 @@ pub struct DiskPaths {
     pub tmp: PathBuf,
     /// The copy of the recipe folder; the caller fills it.
     pub recipe_dir: PathBuf,
-    /// GOCACHE.
+    /// GOCACHE; where it is a layer, what the job added.
     pub go_cache: PathBuf,
+    /// The folder for gonda's own work in the room; there only where [`RoomSpec::own`] asks for it.
+    pub own: PathBuf,
 }
 
 /// The folders of a job and what its scripts run in. Taken down when dropped, unless [`Room::keep`] was called.
@@ -149,11 +200,15 @@ impl Room {
         std::fs::create_dir(&spec.dir).map_err(|error| io_error("make", &spec.dir, error))?;
         let room = Self { spec, mode, seen, disk, kept: false, fenced: AtomicBool::new(false) };
         let disk = &room.disk;
-        for folder in [&disk.prefix, &disk.src_dir, &disk.home, &disk.tmp, &disk.recipe_dir, &disk.go_cache] {
+        for folder in [&disk.prefix, &disk.src_dir, &disk.home, &disk.tmp, &disk.recipe_dir] {
             make(folder)?;
         }
+        room.furnish_go_cache()?;
         if room.spec.build_env == BuildEnv::Own {
             make(&disk.build_prefix)?;
+        }
+        if room.spec.own {
+            room.move_in_itself()?;
         }
         // Go asks nobody before it starts to count its users, except this file.
         let telemetry = host::user_config_dir(&disk.home).join("go").join("telemetry");
@@ -173,6 +228,31 @@ impl Room {
     #[must_use]
     pub fn disk(&self) -> &DiskPaths {
         &self.disk
+    }
+
+    /// Changes what GOCACHE is for the commands that follow.
+    ///
+    /// # Errors
+    /// When it has to be copied and that fails.
+    pub fn set_go_cache(&mut self, go_cache: GoCache) -> Result<()> {
+        self.spec.go_cache = go_cache;
+        let (disk, seen) = layout(&self.spec, self.mode)?;
+        (self.disk, self.seen) = (disk, seen);
+        self.furnish_go_cache()
+    }
+
+    fn furnish_go_cache(&self) -> Result<()> {
+        let own = &self.disk.go_cache;
+        make(own)?;
+        if let GoCache::Layer(folder) = &self.spec.go_cache {
+            if self.mode != (Mode::Mounts { upper: super::Upper::Disk }) {
+                copy_cache(folder, own)?;
+            }
+            // Go would look through the whole cache for what is old.
+            let stamp = own.join("trim.txt");
+            std::fs::write(&stamp, now().to_string()).map_err(|error| io_error("write", &stamp, error))?;
+        }
+        Ok(())
     }
 
     /// Whether the script's paths are fixed, and other folders hidden.
@@ -199,6 +279,24 @@ impl Room {
         log: Option<&Path>,
     ) -> Result<Exit> {
         self.fence_modules()?;
+        self.start(command, reach, on_line, log).await
+    }
+
+    /// Runs a command of gonda's own in an empty work folder: nothing is put there, and nobody is reached.
+    ///
+    /// # Errors
+    /// As [`Room::run`].
+    pub async fn run_own(&self, command: Command) -> Result<Exit> {
+        self.start(command, &Reach::Loopback(None), |_| {}, None).await
+    }
+
+    async fn start(
+        &self,
+        command: Command,
+        reach: &Reach,
+        on_line: impl FnMut(&str) + Send,
+        log: Option<&Path>,
+    ) -> Result<Exit> {
         match self.mode {
             Mode::Plain => {
                 let command = match reach {
@@ -223,6 +321,20 @@ impl Room {
             return Ok(());
         }
         remove_all(&self.spec.dir).map_err(|error| io_error("remove", &self.spec.dir, error))
+    }
+
+    /// Puts gonda's own program into its folder; in namespaces only the place for it, to mount it at.
+    fn move_in_itself(&self) -> Result<()> {
+        let here = self.disk.own.join(paths::PROGRAM);
+        make(&self.disk.own)?;
+        if self.mode.has_fixed_paths() {
+            return std::fs::write(&here, "").map_err(|error| io_error("write", &here, error));
+        }
+        let program = own_program()?;
+        // A link costs nothing; between two file systems there is none.
+        let linked = std::fs::hard_link(&program, &here);
+        let copied = linked.or_else(|_| std::fs::copy(&program, &here).map(drop));
+        copied.map_err(|error| io_error("write", &here, error))
     }
 
     /// A `go.mod` beside the module cache makes it another module, which Go's patterns don't walk into.
@@ -266,7 +378,6 @@ impl Room {
             bind(&disk.home, &seen.home),
             bind(&disk.tmp, &seen.tmp),
             bind(&disk.recipe_dir, &seen.recipe_dir),
-            bind(&disk.go_cache, &seen.go_cache),
             bind(&disk.tmp, Path::new("/tmp")),
         ];
         let mut overlays = Vec::new();
@@ -292,11 +403,26 @@ impl Room {
                 memory: false,
             }),
         }
+        match &self.spec.go_cache {
+            GoCache::Layer(lower) if upper == super::Upper::Disk => overlays.push(Overlay {
+                lower: lower.clone(),
+                upper: paths::GO_CACHE.to_owned(),
+                seen: seen.go_cache.clone(),
+                memory: false,
+            }),
+            GoCache::Own | GoCache::Shared(_) | GoCache::Layer(_) => binds.push(bind(&disk.go_cache, &seen.go_cache)),
+        }
         if let Some(tools) = &self.spec.tools {
             binds.push(Bind { disk: tools.clone(), seen: root.join(paths::TOOLS), writable: false });
         }
+        if let Some(own) = &seen.own {
+            binds.push(bind(&disk.own, own));
+            binds.push(Bind { disk: own_program()?, seen: own.join(paths::PROGRAM), writable: false });
+        }
         binds.extend(self.spec.binds.iter().cloned());
-        let setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
+        let mut setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
+        setup.links.clone_from(&self.spec.links);
+        setup.formats.clone_from(&self.spec.formats);
         super::mounts::run(setup, reach, command.hidden, on_line, log).await
     }
 }
@@ -349,7 +475,11 @@ fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
         home: dir.join(paths::HOME),
         tmp: dir.join(paths::TMP),
         recipe_dir: dir.join(paths::RECIPE),
-        go_cache: spec.go_cache.clone().unwrap_or_else(|| dir.join(paths::GO_CACHE)),
+        go_cache: match &spec.go_cache {
+            GoCache::Shared(folder) => folder.clone(),
+            GoCache::Own | GoCache::Layer(_) => dir.join(paths::GO_CACHE),
+        },
+        own: dir.join(paths::OWN),
         dir,
     };
     let seen = if fixed {
@@ -364,6 +494,7 @@ fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
             recipe_dir: root.join(paths::RECIPE),
             go_cache: root.join(paths::GO_CACHE),
             tools: spec.tools.as_ref().map(|_| root.join(paths::TOOLS)),
+            own: spec.own.then(|| root.join(paths::OWN)),
             fixed,
         }
     } else {
@@ -376,10 +507,43 @@ fn layout(spec: &RoomSpec, mode: Mode) -> Result<(DiskPaths, SeenPaths)> {
             recipe_dir: disk.recipe_dir.clone(),
             go_cache: disk.go_cache.clone(),
             tools: spec.tools.clone(),
+            own: spec.own.then(|| disk.own.clone()),
             fixed,
         }
     };
     Ok((disk, seen))
+}
+
+/// The program of this process.
+fn own_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().and_then(|program| program.canonicalize());
+    program.map_err(|error| {
+        Error::new(Kind::Machine, "gonda can't find its own program")
+            .because(error)
+            .help("it was replaced or removed while it runs: start it again")
+    })
+}
+
+/// Copies a GOCACHE: folders of files.
+fn copy_cache(from: &Path, to: &Path) -> Result<()> {
+    for entry in walkdir::WalkDir::new(from).min_depth(1) {
+        let entry = entry.map_err(|error| io_error("read", from, error.into()))?;
+        let Ok(path) = entry.path().strip_prefix(from) else { continue };
+        let place = to.join(path);
+        if entry.file_type().is_dir() {
+            make(&place)?;
+        } else {
+            // A reflink, where the file system has them.
+            std::fs::copy(entry.path(), &place).map_err(|error| io_error("write", &place, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Seconds since 1970, for Go's own housekeeping.
+#[allow(clippy::disallowed_methods, reason = "Go compares it with the clock; it reaches no package")]
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Go stamps a program with the commit of whatever repository encloses it, and `git describe` finds that one too; a

@@ -64,6 +64,14 @@ pub struct Found {
 }
 
 impl Found {
+    /// The paths of all of them.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        let modules =
+            self.modules.iter().flat_map(|found| &found.mains).filter_map(|(_, go_mod)| go_mod.module.as_ref());
+        modules.map(|module| module.value.path.clone()).collect()
+    }
+
     /// The least toolchain that builds all of them.
     #[must_use]
     pub fn floor(&self) -> ToolchainFloor {

@@ -1,7 +1,8 @@
 //! v0 scripts, as conda-build runs them (`build.py`, `write_build_scripts`; `windows.py`, `write_build_scripts`).
 //!
 //! `build_env_setup.sh` exports the environment and activates; `conda_build.sh` sources it and holds the script; it runs
-//! as `/bin/bash -o errexit conda_build.sh`. An output's script runs by its extension.
+//! as `/bin/bash -o errexit conda_build.sh`. An output's script runs by its extension. For a Windows target on unix,
+//! `conda_build.sh` hands `bld.bat` to gonda's own interpreter.
 
 use std::path::Path;
 
@@ -9,7 +10,8 @@ use gonda_recipe::{Script, ScriptContent};
 
 use super::text::{bat, bat_set, sh, sh_export};
 use super::{
-    Environment, Job, Prepared, activate_bat, activate_sh, crlf, golang, missing_script, read_script, shell_environment,
+    Environment, Job, Prepared, activate_bat, activate_sh, batch_command, crlf, for_windows, golang, missing_script,
+    read_script, shell_environment,
 };
 use crate::{Error, Kind, Result, host};
 
@@ -25,7 +27,7 @@ pub(super) fn prepare(job: &Job<'_>, environment: &Environment) -> Result<Vec<Pr
 }
 
 fn one(job: &Job<'_>, script: &Script, environment: Environment) -> Result<Option<Prepared>> {
-    let windows = job.output.build_platform.is_windows();
+    let windows = for_windows(job.output);
     let default = if windows { "bld.bat" } else { "build.sh" };
     let (name, text) = match &script.content {
         ScriptContent::Default => match read_script(job.recipe_dir, Path::new(default))? {
@@ -49,12 +51,21 @@ fn one(job: &Job<'_>, script: &Script, environment: Environment) -> Result<Optio
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let runner = runner(name, script.interpreter.as_deref(), windows)?;
-    Ok(Some(if windows {
+    let runner = runner(job, name, script.interpreter.as_deref())?;
+    Ok(Some(if job.output.build_platform.is_windows() {
         bat_script(job, &runner, &text, environment)
     } else {
         sh_script(job, &runner, &text, environment)
     }))
+}
+
+/// Text for the build machine's own shell.
+pub(super) fn shell_script(job: &Job<'_>, text: &str, environment: Environment) -> Prepared {
+    if job.output.build_platform.is_windows() {
+        bat_script(job, &Runner::Shell, text, environment)
+    } else {
+        sh_script(job, &Runner::Shell, text, environment)
+    }
 }
 
 /// What runs the text.
@@ -66,7 +77,9 @@ enum Runner {
 }
 
 /// By the extension of an output's script file, or its `script_interpreter`.
-fn runner(file: Option<&Path>, interpreter: Option<&str>, windows: bool) -> Result<Runner> {
+fn runner(job: &Job<'_>, file: Option<&Path>, interpreter: Option<&str>) -> Result<Runner> {
+    // Whose scripts they are, and what machine runs them.
+    let (windows, on_windows) = (for_windows(job.output), job.output.build_platform.is_windows());
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let extension = file.and_then(Path::extension).and_then(|extension| extension.to_str()).unwrap_or_default();
     let name = file.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
@@ -76,13 +89,15 @@ fn runner(file: Option<&Path>, interpreter: Option<&str>, windows: bool) -> Resu
         return Ok(if words.is_empty() { Runner::Shell } else { Runner::Program(words, name) });
     }
     match (file, extension) {
+        (None, _) if windows && !on_windows => Ok(Runner::Program(batch_command(job.settings), "bld.bat".to_owned())),
+        (Some(_), "bat") if windows && !on_windows => Ok(Runner::Program(batch_command(job.settings), name)),
         (None, _) => Ok(Runner::Shell),
-        (Some(_), "sh") if !windows => Ok(Runner::Shell),
+        (Some(_), "sh") if !on_windows => Ok(Runner::Shell),
         (Some(_), "bat") if windows => Ok(Runner::Shell),
         (Some(_), "sh") => Ok(Runner::Program(words(&["bash.exe", "-el"]), name)),
         (Some(_), "py") => Ok(Runner::Program(words(&["python"]), name)),
         (Some(_), "ps1") => {
-            let program = if windows { "powershell" } else { "pwsh" };
+            let program = if on_windows { "powershell" } else { "pwsh" };
             Ok(Runner::Program(words(&[program, "-ExecutionPolicy", "ByPass", "-File"]), name))
         }
         (Some(file), _) => Err(Error::new(
@@ -98,6 +113,9 @@ fn sh_script(job: &Job<'_>, runner: &Runner, text: &str, environment: Environmen
     setup.push_str("umask 022\n");
     setup.push_str(&activate_sh(job.activated));
     setup.push_str(&golang::after_activation(job.settings, job.output.target_platform));
+    if environment.variables.contains_key("LIBRARY_INC") {
+        setup.push_str("export INCLUDE=\"$LIBRARY_INC\" LIB=\"$LIBRARY_LIB\"\n");
+    }
     let setup_path = job.paths.src_dir.join(SETUP_SH).display().to_string();
     let mut main = format!("if [ -z ${{CONDA_BUILD+x}} ]; then\n    source {}\nfi\n", sh(&setup_path));
     let mut files = vec![(SETUP_SH.to_owned(), setup)];
@@ -111,7 +129,8 @@ fn sh_script(job: &Job<'_>, runner: &Runner, text: &str, environment: Environmen
             let words: Vec<String> = words.iter().map(String::as_str).chain([file.as_str()]).map(sh).collect();
             main.push_str(&words.join(" "));
             main.push('\n');
-            files.push((name.clone(), text.to_owned()));
+            let is_batch = words.get(1).is_some_and(|word| word == crate::batch::INTERPRETER);
+            files.push((name.clone(), if is_batch { crlf(text) } else { text.to_owned() }));
         }
     }
     files.push(("conda_build.sh".to_owned(), main));

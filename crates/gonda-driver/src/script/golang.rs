@@ -232,6 +232,7 @@ mod tests {
             recipe_dir: "/r".into(),
             go_cache: "/c".into(),
             tools: None,
+            own: None,
             fixed,
         };
         let look = |fixed| Outside::look(&paths(fixed));

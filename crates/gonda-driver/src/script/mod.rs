@@ -76,6 +76,8 @@ pub struct Settings {
     pub caller: IndexMap<String, String>,
     /// Scripts reach the network: proxies and certificates are passed on. Else Go asks `go_proxy` and nobody else.
     pub open_network: bool,
+    /// gonda itself, as the script sees it: it runs the batch files of Windows targets where there is no cmd.exe.
+    pub batch: PathBuf,
     /// gonda stands in for conda-build: what that passes on is passed on (its HOME excepted, which stays the job's).
     pub conda_build: bool,
 }
@@ -93,6 +95,7 @@ impl Default for Settings {
             source_variables: IndexMap::new(),
             caller: IndexMap::new(),
             open_network: true,
+            batch: PathBuf::from("gonda"),
             conda_build: false,
         }
     }
@@ -162,6 +165,17 @@ impl Prepared {
     }
 }
 
+/// Whether an output's scripts are those for Windows: batch files, and what stands beside them. Where the build machine
+/// has no cmd.exe they are run by [`crate::batch`], and what is around them stays a POSIX shell's.
+fn for_windows(output: &Output) -> bool {
+    output.build_platform.is_windows() || output.target_platform.is_windows()
+}
+
+/// The command that runs a batch file where there is no cmd.exe.
+fn batch_command(settings: &Settings) -> Vec<String> {
+    vec![settings.batch.display().to_string(), crate::batch::INTERPRETER.to_owned()]
+}
+
 /// The environment of an output's script, before activation.
 ///
 /// # Errors
@@ -184,6 +198,15 @@ pub fn prepare(job: &Job<'_>) -> Result<Vec<Prepared>> {
         RecipeFormat::V0 => conda_build::prepare(job, &environment),
         RecipeFormat::V1 => rattler_build::prepare(job, environment),
     }
+}
+
+/// Prepares a command of gonda's own, in the environment of an output's scripts.
+///
+/// # Errors
+/// As [`environment`].
+pub fn own(job: &Job<'_>, text: &str) -> Result<Prepared> {
+    let environment = environment(job)?;
+    Ok(conda_build::shell_script(job, text, environment))
 }
 
 /// What the shell itself starts with: enough to find programs before the script's own environment is set.

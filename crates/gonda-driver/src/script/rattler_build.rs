@@ -2,7 +2,8 @@
 //!
 //! `build_env.sh` exports the environment and activates; `conda_build.sh` sources it and runs each section in a scope of
 //! its own: inline, or by an interpreter that gets the text in a file. Inline text is rendered against the recipe's
-//! context, the variant and the script's environment; files are taken as they are.
+//! context, the variant and the script's environment; files are taken as they are. For a Windows target on unix, the
+//! sections are those for Windows, and gonda's own interpreter is their `cmd`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use super::conda_build::exports_sh;
 use super::interpreter::{self, Interpreter, POWERSHELL_START};
 use super::text::{bat, bat_set, sh, sh_export};
 use super::{
-    Environment, Job, Prepared, activate_bat, activate_sh, crlf, golang, missing_script, read_script, shell_environment,
+    Environment, Job, Prepared, activate_bat, activate_sh, batch_command, crlf, for_windows, golang, missing_script,
+    read_script, shell_environment,
 };
 use crate::{Result, host};
 
@@ -24,7 +26,8 @@ struct Text {
 }
 
 pub(super) fn prepare(job: &Job<'_>, environment: Environment) -> Result<Vec<Prepared>> {
-    let windows = job.output.build_platform.is_windows();
+    // Whose scripts they are, and what machine runs them.
+    let (windows, on_windows) = (for_windows(job.output), job.output.build_platform.is_windows());
     let sections = &job.output.build.scripts;
     let mut files = Vec::new();
     let mut bodies = Vec::new();
@@ -37,9 +40,9 @@ pub(super) fn prepare(job: &Job<'_>, environment: Environment) -> Result<Vec<Pre
         let cwd = script.cwd.as_ref().map(|cwd| job.paths.prefix.join(cwd));
         let mut section = String::new();
         if sections.len() > 1 {
-            section.push_str(&format!("{} step {index}\n", if windows { "@rem" } else { "#" }));
+            section.push_str(&format!("{} step {index}\n", if on_windows { "@rem" } else { "#" }));
         }
-        if windows {
+        if on_windows {
             scope_bat(&mut section, own_env, cwd.as_deref(), &body);
         } else {
             scope_sh(&mut section, own_env, cwd.as_deref(), &body);
@@ -49,7 +52,7 @@ pub(super) fn prepare(job: &Job<'_>, environment: Environment) -> Result<Vec<Pre
     if bodies.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(vec![if windows {
+    Ok(vec![if on_windows {
         bat_wrapper(job, environment, files, &bodies)
     } else {
         sh_wrapper(job, environment, files, &bodies)
@@ -98,6 +101,7 @@ fn body(
     windows: bool,
     files: &mut Vec<(String, String)>,
 ) -> Result<String> {
+    let on_windows = job.output.build_platform.is_windows();
     let native = if windows { "cmd" } else { "bash" };
     let wanted = script.interpreter.as_deref().or_else(|| text.file.as_deref().and_then(interpreter::of_file));
     let interpreter = interpreter::named(wanted.unwrap_or(native))?;
@@ -112,7 +116,7 @@ fn body(
     } else {
         text.pieces.join("\n")
     };
-    if interpreter.name == native && !windows {
+    if interpreter.name == "bash" && !windows {
         return Ok(joined);
     }
     let file_name = format!("{name}.{}", interpreter.extension);
@@ -123,10 +127,14 @@ fn body(
         _ => joined,
     };
     files.push((file_name, joined));
-    Ok(if windows { call_bat(interpreter, &path) } else { call_sh(job, interpreter, &path) })
+    Ok(if on_windows { call_bat(interpreter, &path) } else { call_sh(job, interpreter, &path) })
 }
 
 fn call_sh(job: &Job<'_>, interpreter: Interpreter, path: &str) -> String {
+    if interpreter.name == "cmd" && for_windows(job.output) {
+        let words: Vec<String> = batch_command(job.settings).iter().map(String::as_str).chain([path]).map(sh).collect();
+        return words.join(" ");
+    }
     let program = if interpreter.build_only {
         job.paths.build_prefix.join("bin").join(interpreter.program).display().to_string()
     } else {
@@ -202,6 +210,9 @@ fn sh_wrapper(
     setup.push_str("umask 022\n");
     setup.push_str(&activate_sh(job.activated));
     setup.push_str(&golang::after_activation(job.settings, job.output.target_platform));
+    if environment.variables.contains_key("LIBRARY_INC") {
+        setup.push_str("export INCLUDE=\"$LIBRARY_INC\" LIB=\"$LIBRARY_LIB\"\n");
+    }
     let mut main = "set -e\n".to_owned();
     main.push_str(&format!("if [ -z ${{CONDA_BUILD+x}} ]; then\n    source {}\nfi\n", sh(&path("build_env.sh"))));
     // From here on each command is shown, so that the log tells which one failed.

@@ -22,6 +22,7 @@ fn paths() -> SeenPaths {
         recipe_dir: "/b/recipe".into(),
         go_cache: "/b/gocache".into(),
         tools: None,
+        own: None,
         fixed: true,
     }
 }
@@ -474,6 +475,7 @@ fn programs_of_the_machine_are_named() {
         tmp: folder.path().join("tmp"),
         recipe_dir: folder.path().join("recipe"),
         go_cache: folder.path().join("gocache"),
+        own: folder.path().join("gonda"),
     };
     std::fs::create_dir_all(disk.build_prefix.join("bin")).unwrap();
     for name in ["git", "cc", "gcc", "clang", "c++", "g++", "clang++", "go"] {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::text::{expand, is_name};
 use super::{Correction, Environment, Job, correct_go, golang, path_entries};
 use crate::host;
+use crate::isolation::paths::TOOLS;
 
 /// Passed on where scripts reach the network.
 const PROXIES: &[&str] =
@@ -224,6 +225,7 @@ fn common(block: &mut Block<'_>) {
         path.extend(path_entries(&paths.prefix, output.target_platform.is_windows()));
     }
     path.extend(paths.tools.clone());
+    path.extend(paths.own.as_ref().map(|own| own.join(TOOLS)));
     path.extend(host::system_path());
     let separator = host::PATH_SEPARATOR.to_string();
     let mut path: Vec<String> = path.iter().map(|folder| folder.display().to_string()).collect();
@@ -330,14 +332,14 @@ fn platform(block: &mut Block<'_>) {
     }
 }
 
-/// `C:\a\b` as cygwin has it; a path without a drive stays.
+/// `C:\a\b` as cygwin has it; a unix path is on the drive `C:`, as batch files see it.
 fn cygwin(prefix: &Path) -> String {
     let text = prefix.display().to_string();
     match text.split_once(':') {
         Some((drive, rest)) if drive.len() == 1 => {
             format!("/cygdrive/{}{}", drive.to_lowercase(), rest.replace('\\', "/"))
         }
-        _ => text,
+        _ => format!("/cygdrive/c{text}"),
     }
 }
 

@@ -57,6 +57,7 @@ fn flags(args: &BuildArgs) -> Layer {
         isolation: config::isolation_word(args.isolation),
         network: config::network_word(args.network),
         test: config::test_word(args.test),
+        go_cache: args.go_cache.clone(),
         jobs: args.jobs,
         compression_level: args.compression_level,
         ..Layer::default()

@@ -1,0 +1,1 @@
+//! Batch files against the real disk and real programs.

@@ -1,0 +1,219 @@
+//! What a job's GOCACHE starts with: by default the standard library as gonda compiled it, and nothing of other jobs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::job::{Group, Job, Solved};
+use super::modules::has_go;
+use crate::cache::go_std::{Growth, Offer, StdLayer};
+use crate::isolation::{GoCache, Modules, Room, SeenPaths, paths};
+use crate::modules::{GoRunner as _, MainModules};
+use crate::settings::GoCacheMode;
+use crate::{Error, Kind, Result, environment, modules, script};
+
+/// Part of every key: another one whenever layers are made in another way.
+const FORMAT: &str = "gonda go cache 1";
+/// How long a line of a script may be: cmd.exe takes 8191 characters.
+const LINE: usize = 6000;
+
+impl Job<'_> {
+    /// Gives a room its GOCACHE. Called when its environments are installed and nothing of the recipe is in it yet.
+    pub(super) async fn provide_go_cache(
+        &self,
+        group: &Group,
+        solved: &Solved,
+        modules: &Modules,
+        room: &mut Room,
+    ) -> Result<()> {
+        if !has_go(solved) {
+            return Ok(());
+        }
+        let settings = &self.request.settings;
+        let cgo = solved.build.iter().any(|record| record.package_record.name.as_normalized().starts_with("go-cgo"));
+        if settings.go_cache == GoCacheMode::Shared {
+            let name = if cgo { format!("shared-{}", self.key(solved, true)) } else { "shared-nocgo".to_owned() };
+            let folder = settings.cache_root.join("gocache").join(name);
+            fs_err::create_dir_all(&folder)?;
+            return room.set_go_cache(GoCache::Shared(folder));
+        }
+        // What C compilers are told holds the job's own paths where paths are not fixed.
+        if cgo && !room.paths().fixed {
+            return Ok(());
+        }
+        let layer = StdLayer::new(&settings.cache_root, &self.key(solved, cgo));
+        match self.std_layer(group, solved, modules, room, &layer, cgo).await {
+            Ok(Some(folder)) => room.set_go_cache(GoCache::Layer(folder)),
+            Ok(None) => room.set_go_cache(GoCache::Own),
+            Err(error) if error.kind == Kind::Interrupted => Err(error),
+            // The script compiles it itself, and says what is wrong with the toolchain or the disk.
+            Err(error) => {
+                self.events.note(&self.name, format!("no standard library beforehand: {error}"));
+                room.set_go_cache(GoCache::Own)
+            }
+        }
+    }
+
+    async fn std_layer(
+        &self,
+        group: &Group,
+        solved: &Solved,
+        modules: &Modules,
+        room: &mut Room,
+        layer: &StdLayer,
+        cgo: bool,
+    ) -> Result<Option<std::path::PathBuf>> {
+        let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?.modules;
+        let source = self.source_key(&found)?;
+        if let Some(folder) = layer.serving(&source) {
+            return Ok(Some(folder));
+        }
+        let wanted = self.standard_packages(group, modules, &found, &room.disk().build_prefix, cgo).await?;
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let folder = match layer.offer(&wanted).await? {
+            Offer::Serves(folder) => folder,
+            Offer::Grows(growth) => {
+                self.compile(group, solved, room, &growth).await?;
+                growth.finish().await?
+            }
+        };
+        layer.remember(&source)?;
+        Ok(Some(folder))
+    }
+
+    /// The packages of the standard library that the source's programs are made of, as Go lists them: it reads, and runs
+    /// nothing of the source's.
+    async fn standard_packages(
+        &self,
+        group: &Group,
+        modules: &Modules,
+        found: &[MainModules],
+        build_prefix: &Path,
+        cgo: bool,
+    ) -> Result<BTreeSet<String>> {
+        let Some((goos, goarch)) = script::go_platform(self.output.target_platform) else {
+            return Ok(BTreeSet::new());
+        };
+        let Some(runner) = self.go_runner(group, build_prefix)? else { return Ok(BTreeSet::new()) };
+        let home = group.workspace.path().join("go-home");
+        let module_cache = match modules {
+            Modules::Shared(folder) => folder.join(paths::MODULE_CACHE),
+            Modules::None | Modules::Empty => home.join("no-modules"),
+        };
+        let mut packages = BTreeSet::new();
+        for root in found {
+            let work = root.work.as_ref().map(|_| root.folder.join("go.work").display().to_string());
+            let env = [
+                ("GOOS", goos.to_owned()),
+                ("GOARCH", goarch.to_owned()),
+                ("CGO_ENABLED", if cgo { "1" } else { "0" }.to_owned()),
+                ("GOWORK", work.unwrap_or_else(|| "off".to_owned())),
+                ("GOPATH", home.join("gopath").display().to_string()),
+                ("GOMODCACHE", module_cache.display().to_string()),
+                ("GOPROXY", "off".to_owned()),
+                ("GO111MODULE", "on".to_owned()),
+            ];
+            let format = "{{if .Standard}}{{.ImportPath}}{{end}}";
+            // Packages that can't be found are passed over, so an exit code says nothing.
+            let output = runner.go(&["list", "-e", "-deps", "-f", format, "./..."], &root.folder, &env).await?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            // Paths of packages, which are to be words of a shell's line.
+            let plain = |line: &&str| line.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+            packages.extend(text.lines().filter(plain).filter(|line| !line.is_empty()).map(str::to_owned));
+        }
+        // They have nothing to compile.
+        packages.remove("unsafe");
+        packages.remove("C");
+        Ok(packages)
+    }
+
+    /// Compiles packages in the job's environment, without anything that the recipe itself sets.
+    async fn compile(&self, group: &Group, solved: &Solved, room: &mut Room, growth: &Growth) -> Result<()> {
+        room.set_go_cache(GoCache::Shared(growth.folder().to_owned()))?;
+        let (disk, seen) = (room.disk(), room.paths());
+        let mut output = self.output.clone();
+        output.build.scripts.clear();
+        output.build.script_env.clear();
+        let job = script::Job {
+            output: &output,
+            paths: &SeenPaths { go_cache: seen.go_cache.clone(), ..seen.clone() },
+            recipe_dir: &disk.recipe_dir,
+            activated: &self.activated(solved, room)?,
+            settings: &script::Settings { go_proxy: Some("off".to_owned()), ..self.script_settings(group, solved) },
+            render: &|text, _| Ok(text.to_owned()),
+        };
+        let prepared = script::own(&job, &list_command(&growth.missing))?;
+        prepared.write(&disk.src_dir)?;
+        let exit = room.run_own(prepared.command(seen)).await?;
+        if exit.success() {
+            return Ok(());
+        }
+        let last = exit.last_lines.last().map(|line| format!(": {line}")).unwrap_or_default();
+        Err(Error::new(Kind::Build, format!("`go list -export` ended with {}{last}", exit.describe())))
+    }
+
+    /// What tells layers apart. Go's own digests keep it honest for what Go compiles; for C they know the compiler and
+    /// its flags, but not headers and libraries, so there all packages count.
+    fn key(&self, solved: &Solved, cgo: bool) -> String {
+        let of_go = |record: &&rattler_conda_types::RepoDataRecord| {
+            let name = record.package_record.name.as_normalized();
+            cgo || name == "go" || name.starts_with("go-") || name == "_go_select"
+        };
+        let mut hash = Sha256::new();
+        let mut part = |text: &str| hash.update([text.as_bytes(), &[0]].concat());
+        part(FORMAT);
+        part(self.output.target_platform.as_str());
+        for records in [&solved.build, &solved.host] {
+            environment::contents(records.iter().filter(of_go)).iter().for_each(|package| part(package));
+            part("");
+        }
+        hex::encode(&hash.finalize()[..16])
+    }
+
+    /// What stands for a source's needs: what its modules require, and who it is.
+    fn source_key(&self, found: &[MainModules]) -> Result<String> {
+        let mut hash = Sha256::new();
+        hash.update([self.output.name.as_bytes(), &[0], self.output.version.as_bytes(), &[0]].concat());
+        for root in found {
+            let folders = std::iter::once(&root.folder).chain(root.mains.iter().map(|(folder, _)| folder));
+            for folder in folders {
+                for name in ["go.mod", "go.sum", "go.work"] {
+                    let file = folder.join(name);
+                    hash.update(if file.is_file() { fs_err::read(file)? } else { Vec::new() });
+                    hash.update([0]);
+                }
+            }
+        }
+        Ok(hex::encode(&hash.finalize()[..16]))
+    }
+}
+
+/// Commands that compile packages and link nothing, whatever the build mode.
+fn list_command(packages: &[String]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for package in packages {
+        match lines.last_mut() {
+            Some(line) if line.len() + package.len() < LINE => *line = format!("{line} {package}"),
+            _ => lines.push(format!("go list -export {package}")),
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_are_cut() {
+        let packages: Vec<String> = (0..1000).map(|number| format!("internal/package{number}")).collect();
+        let text = list_command(&packages);
+        assert!(text.lines().count() > 1);
+        assert!(text.lines().all(|line| line.len() < 8000 && line.starts_with("go list -export internal/")));
+        assert_eq!(text.split_whitespace().filter(|word| word.starts_with("internal/")).count(), 1000);
+        assert_eq!(list_command(&[]), "");
+    }
+}
