@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use gonda_testkit::{HandMadePackage, World, go_root, skipped};
 use serde_json::Value;
@@ -64,14 +65,19 @@ fn metadata_that_lack_what_a_program_needs() {
 struct Programs(PathBuf);
 
 impl Programs {
-    fn build(test: &str) -> Option<Self> {
-        let go = match go_root() {
-            Ok(root) => root.join("bin").join(format!("go{}", std::env::consts::EXE_SUFFIX)),
+    fn build(test: &str) -> Option<&'static Self> {
+        static BUILT: OnceLock<Result<Programs, String>> = OnceLock::new();
+        match BUILT.get_or_init(Self::compile) {
+            Ok(programs) => Some(programs),
             Err(reason) => {
                 skipped(test, reason);
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    fn compile() -> Result<Self, String> {
+        let go = go_root()?.join("bin").join(format!("go{}", std::env::consts::EXE_SUFFIX));
         let folder = scratch().join("binaries");
         let source = folder.join("source");
         std::fs::create_dir_all(&source).unwrap();
@@ -89,7 +95,7 @@ impl Programs {
             command.env("GOTOOLCHAIN", "local").env_remove("GOROOT");
             assert!(command.status().unwrap().success(), "{platform}");
         }
-        Some(Self(folder))
+        Ok(Self(folder))
     }
 
     fn of(&self, platform: &str) -> Vec<u8> {

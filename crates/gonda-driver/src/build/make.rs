@@ -7,6 +7,7 @@ use gonda_packager::{Artifact, Compression, Package};
 use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
+use super::attribution::Causes;
 use super::batch;
 use super::job::{Group, Job, Solved};
 use super::{top_level, truth};
@@ -158,7 +159,7 @@ impl Job<'_> {
                 append(&log, note)?;
             }
             script.write(&disk.src_dir)?;
-            let mut attempts = Attempts::default();
+            let (mut attempts, mut causes) = (Attempts::default(), Causes::default());
             let tell = |line: &str| {
                 self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
             };
@@ -171,6 +172,7 @@ impl Job<'_> {
             };
             let on_line = |line: &str| {
                 attempts.read(line);
+                causes.read(line);
                 tell_news(&mut journal);
                 tell(line);
             };
@@ -178,7 +180,10 @@ impl Job<'_> {
             tell_news(&mut journal);
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
-                let why = crossing::explain(&exit.last_lines, self.output.target_platform);
+                let why = match crossing::explain(&exit.last_lines, self.output.target_platform) {
+                    Some(why) => Some(why),
+                    None => self.attribute(&causes, group, solved, (&disk.src_dir, &disk.build_prefix)).await,
+                };
                 let help = format!(
                     "{}the whole log is `{}`; the job's folders stay in `{}` until the next build",
                     why.map(|why| format!("{why}; ")).unwrap_or_default(),
