@@ -118,7 +118,7 @@ fn what_a_script_runs_is_for_the_build_machine() {
     let logs = lab.logs();
     for line in [
         "gonda: `go run ./gen by hand`: runs on the build machine",
-        "gonda: `go install gonda.invalid/tests/stamp@v1.0.0`: a tool for the build machine (linux/amd64), into `/opt/gonda/b/gonda/tools`",
+        "gonda: `go install gonda.invalid/tests/stamp@v1.0.0`: a tool for the build machine (linux/amd64), into `/opt/gonda/b/own/tools`",
         "gonda: `go install ./cmd/...`: of the source, for osx-arm64 into",
         "gonda: a twin for linux/amd64 is built: `go install -tags x ./cmd/...`",
         "is for osx-arm64: its native twin runs, for no emulator runs programs for `osx-arm64` here",

@@ -26,6 +26,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         None => project::root().join("tests/conformance"),
     };
     let mut command = Command::new(project::build("gonda-conformance", false)?);
+    // Batch files are run by gonda as in a build; on Windows they are cmd.exe's.
+    if cfg!(unix) && dir.join("batch").is_dir() {
+        command.arg("--gonda").arg(project::build_gonda(false)?);
+    }
     command.arg(dir);
     if let Some(only) = &options.only {
         command.arg("--only").arg(only);

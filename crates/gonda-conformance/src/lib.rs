@@ -1,10 +1,11 @@
 //! Holds gonda against a conformance tree: inputs, and what the reference tools make of them.
 //!
-//! The tree's shape is told in `tests/conformance/README.md`. Each part of it – v0 recipes, v0 tables, v1 recipes – is
-//! a module here with one function, `groups`, and a row in [`PARTS`]; a tree may have only some of the parts. A part
+//! The tree's shape is told in `tests/conformance/README.md`. Each part of it – v0 recipes, v0 tables, v1 recipes, batch
+//! files – is a module here with one function, `groups`, and a row in [`PARTS`]; a tree may have only some of the parts. A part
 //! compares its cases on all cores and gives [`Group`]s of results; the suite and `cargo xtask conformance` both read
 //! the same [`Report`].
 
+pub mod batch;
 mod case;
 mod compare;
 mod report;
@@ -22,12 +23,14 @@ pub use self::report::{Difference, Group, Report};
 type Part = fn(&Tree<'_>) -> Result<Vec<Group>>;
 
 /// All parts.
-const PARTS: &[Part] = &[v0::groups, tables::groups, v1::groups];
+const PARTS: &[Part] = &[v0::groups, tables::groups, v1::groups, batch::groups];
 
 /// A tree, and which of its cases are asked for.
 pub(crate) struct Tree<'a> {
     folder: &'a Path,
     only: Option<&'a str>,
+    /// For batch files; without them that part is left out.
+    programs: Option<&'a batch::Programs>,
 }
 
 impl Tree<'_> {
@@ -37,12 +40,12 @@ impl Tree<'_> {
     }
 }
 
-/// Runs all cases below `folder` whose names contain `only`.
+/// Runs all cases below `folder` whose names contain `only`; batch files only where there are `programs` for them.
 ///
 /// # Errors
 /// A tree without any case, or a file of it that can't be read.
-pub fn run(folder: &Path, only: Option<&str>) -> Result<Report> {
-    let tree = Tree { folder, only };
+pub fn run(folder: &Path, only: Option<&str>, programs: Option<&batch::Programs>) -> Result<Report> {
+    let tree = Tree { folder, only, programs };
     let mut groups = Vec::new();
     for part in PARTS {
         groups.extend(part(&tree)?);

@@ -1,4 +1,5 @@
-//! What gonda is when a job starts it: the maker of a room, the `go` of a cross build, the runner of foreign programs.
+//! What gonda is when a job starts it: the maker of a room, the interpreter of batch files, the `go` of a cross
+//! build, the runner of foreign programs.
 //!
 //! gonda itself is seen in a room that asks for it ([`RoomSpec::own`](crate::isolation::RoomSpec)), and knows by its
 //! name or its first argument what it was started for. There is one thread and one purpose then; nothing else may start
@@ -8,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::process::Relay;
-use crate::{Kind, crossing, isolation};
+use crate::{Kind, batch, crossing, isolation};
 
 /// The first argument of a gonda that starts a program with other variables: `NAME=VALUE` and `-NAME` follow, then `--` and
 /// the program with its arguments.
@@ -23,6 +24,9 @@ pub fn started_inside(args: impl IntoIterator<Item = OsString>) -> Option<u8> {
     let first = args.first().map(OsString::as_os_str);
     if first == Some(OsStr::new(isolation::TRAMPOLINE)) {
         return Some(isolation::trampoline(args.get(1).map(OsString::as_os_str)));
+    }
+    if first == Some(OsStr::new(batch::INTERPRETER)) {
+        return Some(batch::interpret(args.iter().skip(1).cloned(), std::env::vars_os()));
     }
     if first == Some(OsStr::new(WITH)) {
         return Some(with(&args[1..]));

@@ -396,7 +396,7 @@ mod unix {
         spec.own = true;
         if world.mode.has_fixed_paths() {
             let seen = "/opt/gonda/b/build_env/bin/tool".into();
-            spec.links.push(Link { seen, target: "/opt/gonda/b/gonda/gonda".into() });
+            spec.links.push(Link { seen, target: "/opt/gonda/b/own/gonda".into() });
         }
         let room = Room::prepare(spec, world.mode).unwrap();
         let own = room.paths().own.clone().unwrap();
@@ -408,9 +408,9 @@ mod unix {
         }
         assert_eq!(std::fs::read_to_string(room.disk().own.join("record")).unwrap(), "y\n");
         if world.mode.has_fixed_paths() {
-            world.run(&room, "! echo x > /opt/gonda/b/gonda/gonda");
+            world.run(&room, "! echo x > /opt/gonda/b/own/gonda");
             let shown = world.run(&room, "readlink $BUILD_PREFIX/bin/tool; test -x $BUILD_PREFIX/bin/tool");
-            assert_eq!(shown.trim(), "/opt/gonda/b/gonda/gonda");
+            assert_eq!(shown.trim(), "/opt/gonda/b/own/gonda");
             assert!(world.shared_env().join("bin/tool").symlink_metadata().unwrap().is_file());
         }
     }

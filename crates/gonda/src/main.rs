@@ -25,10 +25,6 @@ fn main() -> ExitCode {
     if let Some(code) = gonda_driver::started_inside(std::env::args_os()) {
         return code.into();
     }
-    let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|first| first == gonda_driver::batch::INTERPRETER) {
-        return gonda_driver::batch::interpret(args, std::env::vars_os()).into();
-    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -19,8 +19,8 @@ use crate::Kind;
 
 /// The first argument by which gonda knows that it was started to run a batch file.
 pub const INTERPRETER: &str = "__batch";
-/// Before the file: the environment is as Windows has it, and programs get arguments and variables as the script wrote
-/// them. For programs that are written for Windows, such as those of the conformance set.
+/// Before the file: the environment is as Windows has it, what follows the file is the rest of the command line as typed,
+/// and programs get arguments and variables as the script wrote them. For programs that are written for Windows, such as those of the conformance set.
 pub const UNTRANSLATED: &str = "--untranslated";
 
 /// Runs the batch file that the arguments after [`INTERPRETER`] name, with the arguments after it, and returns its exit
@@ -51,7 +51,7 @@ fn run(
     let mut args = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).peekable();
     let translated = args.next_if(|arg| arg == UNTRANSLATED).is_none();
     let file = args.next().ok_or("no batch file is named")?;
-    let arguments: Vec<String> = args.map(quoted).collect();
+    let arguments: Vec<String> = args.map(|argument| if translated { quoted(argument) } else { argument }).collect();
     let folder = std::env::current_dir().map_err(|error| format!("the current folder can't be found: {error}"))?;
     let path = std::path::absolute(&file).map_err(|error| format!("`{file}` can't be found: {error}"))?;
     let windows = |path: &std::path::Path| translate::to_windows(&path.to_string_lossy());
@@ -78,6 +78,3 @@ fn quoted(argument: String) -> String {
     }
     argument
 }
-
-#[cfg(all(test, unix))]
-mod tests;

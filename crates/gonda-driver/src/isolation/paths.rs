@@ -27,7 +27,7 @@ pub const GO_CACHE: &str = "gocache";
 /// Programs that gonda itself puts on PATH, below [`ROOT`].
 pub const TOOLS: &str = "tools";
 /// gonda's own work in a job, below [`ROOT`]: its program, and what that records.
-pub const OWN: &str = "gonda";
+pub const OWN: &str = "own";
 /// gonda's program, below [`OWN`].
 pub const PROGRAM: &str = "gonda";
 /// What a prefix is padded with, again and again, as in conda-build (`config.py`, `_get_prefix_placeholder`).

@@ -1,1 +1,0 @@
-//! Batch files against the real disk and real programs.
