@@ -10,7 +10,7 @@ use gonda_packager::binary::could_be;
 use gonda_packager::truth::{self, Claims, Finding, Provider, Rule};
 use gonda_packager::{Binary, Entry, Severity};
 use gonda_recipe::Output;
-use rattler_conda_types::{PrefixRecord, RepoDataRecord, Subdir};
+use rattler_conda_types::{PrefixRecord, RepoDataRecord};
 use sha2::{Digest, Sha256};
 
 use crate::truth::golang::{self, GoPlan};

@@ -1,4 +1,5 @@
 use gonda_recipe::RecipeFormat;
+use rattler_conda_types::Subdir;
 
 use super::*;
 
