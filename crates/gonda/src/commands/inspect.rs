@@ -66,8 +66,8 @@ fn text(inspected: &Inspected) -> String {
     for problem in &inspection.problems {
         lines.push(format!("problem: {problem}"));
     }
-    for line in inspection.findings.iter().flat_map(lines_of) {
-        lines.push(format!("problem: {line}"));
+    for finding in &inspection.findings {
+        lines.push(format!("problem: {}", lines_of(finding).join("\n  ")));
     }
     lines.join("\n")
 }
