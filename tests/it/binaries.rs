@@ -179,3 +179,17 @@ fn inspect_shows_what_is_in_a_package() {
     assert_eq!(go["path"], "gonda.invalid/tests/small");
     assert_eq!(value["findings"][0]["rule"], "mac-os");
 }
+
+#[test]
+fn a_package_that_needs_cgo_is_named() {
+    let Some(lab) = Lab::real(here!()) else { return };
+    let feedstock = lab.hello("needy", "go build -o $PREFIX/bin/needy .", "");
+    feedstock.write("src/native/native.go", "package native\n\n// int three(void);\nimport \"C\"\n\nconst Three = 3\n");
+    feedstock.write(
+        "src/main.go",
+        "package main\n\nimport \"gonda.invalid/tests/needy/native\"\n\nfunc main() { println(native.Three) }\n",
+    );
+    let run = lab.build(feedstock.root(), &[]).fails_with(1);
+    run.says("package `gonda.invalid/tests/needy/native` has only files for cgo, and cgo is switched off")
+        .says("{{ compiler('cgo') }}");
+}
