@@ -221,14 +221,13 @@ impl Contents {
             items.filter_map(Value::as_str).map(str::to_owned).collect()
         };
         let subdir = index.get("subdir").and_then(Value::as_str).and_then(|subdir| subdir.parse().ok());
-        let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-        Claims {
+        let claims = Claims {
             subdir: subdir.filter(|subdir| *subdir != Subdir::NoArch),
             depends: list("depends"),
             constrains: list("constrains"),
-            file_names: self.members.iter().filter(|member| member.is_payload()).map(|one| name(&one.path)).collect(),
-            environment: None,
-        }
+            ..Claims::default()
+        };
+        claims.with_files(self.members.iter().filter(|member| member.is_payload()).map(|member| member.path.as_str()))
     }
 
     /// All that is wrong, errors first. `stem` is the file's name without its extension, if it has one.

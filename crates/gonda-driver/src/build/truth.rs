@@ -106,14 +106,14 @@ impl Check<'_> {
     }
 
     fn claims(&self, entries: &[Entry], with_environment: bool) -> Result<Claims> {
-        let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-        Ok(Claims {
+        let claims = Claims {
             subdir: self.output.noarch.is_none().then_some(self.output.target_platform),
             depends: self.output.depends.clone(),
             constrains: self.output.constrains.clone(),
-            file_names: entries.iter().map(|entry| name(&entry.path)).collect(),
             environment: if with_environment { Some(self.environment()?) } else { None },
-        })
+            ..Claims::default()
+        };
+        Ok(claims.with_files(entries.iter().map(|entry| entry.path.as_str())))
     }
 
     /// The files of the host environment by name, and whether their packages are there when the program runs.

@@ -21,8 +21,9 @@ pub(super) fn parse<'a, Pe: ImageNtHeaders, R: Read + Seek>(data: Window<'a, R>)
         pe::IMAGE_FILE_MACHINE_ARM64 => Machine::Arm64,
         _ => Machine::Other,
     };
+    // Windows' loader takes no more sections either.
     let at = |address: u32| {
-        let (offset, size) = sections.iter().find_map(|section| section.pe_file_range_at(address))?;
+        let (offset, size) = sections.iter().take(96).find_map(|section| section.pe_file_range_at(address))?;
         Some((u64::from(offset), u64::from(offset) + u64::from(size)))
     };
     if let Some(directory) = directories.get(pe::IMAGE_DIRECTORY_ENTRY_IMPORT) {

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use object::{BigEndian, Endian, macho};
+use object::{BigEndian, Endian, ReadRef, macho};
 use sha2::{Digest, Sha256};
 
 use super::window::Window;
@@ -49,6 +49,8 @@ pub(super) fn read<'a, E: Endian, R: Read + Seek>(
 ) -> Parsed<(bool, Vec<PageHashes>)> {
     let signature = place.code_signature(endian, data)?;
     let (mut adhoc, mut found) = (false, Vec::new());
+    // Twice what the smallest pages need: directories that overlap in a file made for it count one by one.
+    let mut left = data.len().unwrap_or(0) / 64 + 4096;
     let mut blobs = signature.blobs();
     for _ in 0..MOST_BLOBS {
         let Some(blob) = blobs.next()? else { break };
@@ -61,10 +63,13 @@ pub(super) fn read<'a, E: Endian, R: Read + Seek>(
         let (limit, page_size) = (directory.code_limit(), 1_u64 << header.page_size);
         let slots = header.n_code_slots.get(BigEndian);
         let mut hashes = Vec::new();
-        for slot in 0..slots {
+        let needed = u64::from(slots) * DIGEST as u64;
+        let affordable = left.checked_sub(needed);
+        left = affordable.unwrap_or(left);
+        for slot in 0..affordable.map_or(0, |_| slots) {
             hashes.extend(directory.code_hash(slot)?);
         }
-        let complete = hashes.len() as u64 == u64::from(slots) * DIGEST as u64
+        let complete = hashes.len() as u64 == needed
             && limit.div_ceil(page_size) == u64::from(slots)
             && limit <= u64::from(place.dataoff.get(endian));
         found.push(PageHashes { image: 0, start: data.start(), limit, page_size, hashes, complete });

@@ -15,7 +15,7 @@ fn one(path: &str, library: &str, os: Os, subdir: Subdir, claims: &Claims) -> Op
     }
     let name = library.rsplit(['/', '\\']).next().unwrap_or(library);
     let same = |other: &str| if os == Os::Windows { other.eq_ignore_ascii_case(name) } else { other == name };
-    if claims.file_names.iter().any(|file| same(file)) {
+    if claims.file_names.contains(&claims.folded(name)) {
         return None;
     }
     // An absolute path that clients don't rewrite leads to the machine that linked the file.

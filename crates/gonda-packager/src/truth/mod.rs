@@ -97,10 +97,25 @@ pub struct Claims {
     pub depends: Vec<String>,
     /// `constrains` of `index.json`.
     pub constrains: Vec<String>,
-    /// File names (without folders) of all files and links of the package.
+    /// File names (without folders) of all files and links of the package: see [`Claims::with_files`].
     pub file_names: BTreeSet<String>,
     /// File names in the environment that the files were linked in, where it is known.
     pub environment: Option<BTreeMap<String, Provider>>,
+}
+
+impl Claims {
+    /// Takes the names of the package's files and links from their paths.
+    #[must_use]
+    pub fn with_files<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
+        let names = paths.into_iter().map(|path| path.rsplit('/').next().unwrap_or(path));
+        self.file_names = names.map(|name| self.folded(name)).collect();
+        self
+    }
+
+    /// A file name as the platform compares it.
+    fn folded(&self, name: &str) -> String {
+        if self.subdir.is_some_and(|subdir| subdir.is_windows()) { name.to_ascii_lowercase() } else { name.to_owned() }
+    }
 }
 
 /// Who has a library of the environment.
