@@ -43,6 +43,10 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Build packages from recipes
     Build(BuildArgs),
+    /// Bring all that builds take from elsewhere into the caches
+    Fetch(FetchArgs),
+    /// Write down what builds take from elsewhere, beside the recipe
+    Lock(FetchArgs),
     /// Show what a recipe would build
     Render(RenderArgs),
     /// Run the tests that packages carry
@@ -51,6 +55,11 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Check packages: file lists, hashes, structure
     Verify(VerifyArgs),
+    /// Build packages again from what they carry, and compare
+    Rebuild(RebuildArgs),
+    /// The caches: what they take, and making them smaller
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Make and index local channels
     #[command(subcommand)]
     Channel(ChannelCommand),
@@ -129,9 +138,17 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "DIR|URL")]
     pub(crate) source_mirror: Vec<String>,
 
+    /// Build with what `gonda.conda-lock.yml` says, and fail where that has changed
+    #[arg(long)]
+    pub(crate) locked: bool,
+
     /// Leave out packages that are there already
     #[arg(long)]
     pub(crate) skip_existing: bool,
+
+    /// Build even what was built before from the same inputs
+    #[arg(long)]
+    pub(crate) rebuild: bool,
 
     /// Show what would be done, with solved environments
     #[arg(long)]
@@ -152,6 +169,27 @@ pub(crate) struct BuildArgs {
     /// zstd level of the archives
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub(crate) compression_level: Option<i32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// Where packages lie that were built before; their channel is asked first
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
+
+    /// Folder or url asked first for every source; repeatable
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) source_mirror: Vec<String>,
+
+    /// Whether to fetch what packages' tests need
+    #[arg(long, value_enum)]
+    pub(crate) test: Option<TestArg>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -230,6 +268,46 @@ pub(crate) struct TestArgs {
     /// How tests are kept apart from the machine
     #[arg(long, value_enum)]
     pub(crate) isolation: Option<IsolationArg>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    /// Packages that gonda built
+    #[arg(required = true, value_name = "PKG")]
+    pub(crate) packages: Vec<PathBuf>,
+
+    /// Recipe or feedstock to build from in place of the package's own copy, for packages whose source lies beside it
+    #[arg(long, value_name = "RECIPE")]
+    pub(crate) recipe: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// What scripts may reach
+    #[arg(long, value_enum)]
+    pub(crate) network: Option<NetworkArg>,
+
+    /// How the job is kept apart from the machine
+    #[arg(long, value_enum)]
+    pub(crate) isolation: Option<IsolationArg>,
+
+    /// Folder or url asked first for every source; repeatable
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) source_mirror: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Show what each part takes
+    Size,
+    /// Remove what has not been used for some time; waits for running builds
+    Prune {
+        /// How long, in days
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u64,
+    },
+    /// Remove everything; waits for running builds
+    Clean,
 }
 
 #[derive(Debug, Args)]

@@ -237,6 +237,7 @@ pub(crate) struct Fixed {
     pub(crate) build_platform: Option<Subdir>,
     pub(crate) offline: bool,
     pub(crate) skip_existing: bool,
+    pub(crate) rebuild: bool,
     pub(crate) keep_work: bool,
     pub(crate) strict_metadata: bool,
 }
@@ -287,6 +288,8 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         keep_work: fixed.keep_work,
         skip_existing: fixed.skip_existing,
         strict_metadata: fixed.strict_metadata,
+        rebuild: fixed.rebuild,
+        record: None,
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         go_cache,

@@ -55,10 +55,14 @@ fn run(cli: &Cli, surroundings: &Surroundings, reporter: &Reporter) -> Result<Ex
     let format = cli.global.format;
     match &cli.command {
         Command::Build(args) => block_on(commands::build::run(args, surroundings, reporter, format))?,
+        Command::Fetch(args) => block_on(commands::fetch::run(args, surroundings, reporter, format))?,
+        Command::Lock(args) => block_on(commands::lock::run(args, surroundings, reporter, format))?,
         Command::Render(args) => commands::render::run(args, surroundings, reporter, format),
         Command::Test(args) => block_on(commands::test::run(args, surroundings, reporter, format))?,
         Command::Inspect(args) => commands::inspect::run(args, reporter, format),
         Command::Verify(args) => commands::verify::run(args, reporter, format),
+        Command::Rebuild(args) => block_on(commands::rebuild::run(args, surroundings, reporter, format))?,
+        Command::Cache(command) => commands::cache::run(command, surroundings, reporter, format),
         Command::Channel(ChannelCommand::Bootstrap(args)) => {
             block_on(commands::channel::bootstrap(args, surroundings, reporter, format))?
         }

@@ -7,13 +7,17 @@ use std::time::Instant;
 use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
+use super::fetch::go_sums;
 use super::truth::Known;
-use super::{JobReport, Plan, Request, Session, Status, blocking};
+use super::unchanged::Origin;
+use super::{Goal, JobReport, LockedPackage, Plan, Request, Session, Status, blocking};
 use crate::channels::{self, Channels, SolveRequest};
+use crate::lock::Locked;
+use crate::modules::ProxyRecord;
 use crate::planning::Selection;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
-use crate::{Error, Event, Events, Kind, Phase, Result, modules};
+use crate::{Error, Event, Events, Kind, Phase, Result};
 
 /// What all jobs of a rendering see.
 #[derive(Clone, Copy)]
@@ -28,9 +32,34 @@ pub(super) struct Shared<'a> {
 /// Builds the outputs of a group one after the other, and adds them to those that are `finished`, for pins. Never fails
 /// as a whole: each output has its report.
 pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut Vec<PinnedOutput>) -> Vec<JobReport> {
+    let before = finished.len();
+    let mut shared = None;
+    if let Some(reports) = attempt(all, group, finished, &mut shared, Answers::Allowed).await {
+        return reports;
+    }
+    finished.truncate(before);
+    attempt(all, group, finished, &mut shared, Answers::Refused).await.unwrap_or_default()
+}
+
+/// Whether outputs may be answered with what was built before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    Allowed,
+    Refused,
+}
+
+/// `None`: an output has to be built, but one before it, whose script would have left something in their work folder, was
+/// answered.
+async fn attempt(
+    all: &Shared<'_>,
+    group: &[usize],
+    finished: &mut Vec<PinnedOutput>,
+    shared: &mut Option<Group>,
+    answers: Answers,
+) -> Option<Vec<JobReport>> {
+    let mut answered = false;
     let outputs = &all.selection.rendering.outputs;
     let mut reports = Vec::new();
-    let mut shared: Option<Group> = None;
     let mut broken = false;
     for &index in group {
         let output = &outputs[index];
@@ -51,15 +80,26 @@ pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut 
             events: all.events,
             index,
             name: format!("{}-{} {}", output.name, output.version, output.target_platform),
+            lock_key: format!("{}/{}", output.target_platform, output.name),
             output: output.clone(),
             log: None,
+            served: ProxyRecord::default(),
         };
-        let result = job.run(&mut shared, finished).await;
+        let result = match job.decide(shared, finished, answers).await {
+            Ok(Next::Build(..)) if answered => return None,
+            Ok(Next::Build(solved, inputs)) => job.make(shared, &solved, &inputs).await,
+            Ok(Next::Done(status)) => {
+                answered |= matches!(status, Status::Unchanged(_));
+                Ok(status)
+            }
+            Err(error) => Err(error),
+        };
         let ok = result.is_ok();
         let script_failed = result.as_ref().is_err_and(|error| error.kind == Kind::Build);
         let status = result.unwrap_or_else(Status::Failed);
         let package = match &status {
             Status::Built { artifact, .. } => Some(artifact.path.clone()),
+            Status::Unchanged(path) => Some(path.clone()),
             _ => None,
         };
         all.events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
@@ -69,12 +109,12 @@ pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut 
             version: job.output.version.clone(),
             build_string: job.output.build_string.clone(),
         });
-        if script_failed && let Some(shared) = &mut shared {
+        if script_failed && let Some(shared) = shared {
             shared.workspace.leave();
         }
         reports.push(JobReport::of(&job.output, status, started.elapsed(), job.log));
     }
-    reports
+    Some(reports)
 }
 
 /// What the outputs of a group share.
@@ -85,6 +125,8 @@ pub(super) struct Group {
     pub(super) placed: Placed,
     /// Compiled files that the source came with.
     pub(super) known: Known,
+    /// What it starts from, before any script has run.
+    pub(super) origin: Origin,
     /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
     pub(super) top: Option<PathBuf>,
 }
@@ -99,9 +141,21 @@ pub(super) struct Job<'a> {
     pub(super) events: &'a Events,
     pub(super) index: usize,
     pub(super) name: String,
+    /// By which a lock knows it; empty where none holds it.
+    pub(super) lock_key: String,
     /// As rendered; finalised once its environments are solved.
     pub(super) output: Output,
     pub(super) log: Option<PathBuf>,
+    /// What gonda's module proxy served to its scripts.
+    pub(super) served: ProxyRecord,
+}
+
+/// What is to be done for an output.
+enum Next {
+    /// Nothing more.
+    Done(Status),
+    /// It is built in these environments; the digest is that of its inputs.
+    Build(Solved, String),
 }
 
 /// The solved environments of a job.
@@ -111,26 +165,53 @@ pub(super) struct Solved {
 }
 
 impl Job<'_> {
-    async fn run(&mut self, shared: &mut Option<Group>, finished: &[PinnedOutput]) -> Result<Status> {
+    /// Solves, and finds out whether there is anything to build.
+    async fn decide(
+        &mut self,
+        shared: &mut Option<Group>,
+        finished: &[PinnedOutput],
+        answers: Answers,
+    ) -> Result<Next> {
         if shared.is_none() {
-            *shared = Some(self.fetch().await?);
+            let group = self.fetch_source().await?;
+            self.check_source(&group)?;
+            *shared = Some(group);
         }
         let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
         self.phase(Phase::Solve);
         let solved = self.solve(group, finished).await?;
-        if self.request.dry_run {
-            let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
-            return Ok(Status::Planned(Box::new(plan)));
+        match self.request.goal {
+            Goal::Build => {}
+            Goal::Plan => {
+                let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
+                return Ok(Next::Done(Status::Planned(Box::new(plan))));
+            }
+            Goal::Fetch => {
+                return Ok(Next::Done(Status::Fetched(Box::new(self.fetch(group, solved).await?))));
+            }
         }
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
         let existing = folder.join(self.output.filename());
         if settings.skip_existing && existing.is_file() {
-            return Ok(Status::Exists(existing));
+            return Ok(Next::Done(Status::Exists(existing)));
         }
+        let inputs = self.inputs(group, &solved)?;
+        if answers == Answers::Allowed
+            && let Some(package) = self.unchanged(&inputs).await?
+        {
+            return Ok(Next::Done(Status::Unchanged(package)));
+        }
+        Ok(Next::Build(solved, inputs))
+    }
+
+    /// Builds, tests, and keeps the package for the next time.
+    async fn make(&mut self, shared: &mut Option<Group>, solved: &Solved, inputs: &str) -> Result<Status> {
+        let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
         self.build_top_level(group).await?;
-        let artifact = self.build(group, &solved).await?;
+        let artifact = self.build(group, solved).await?;
         let tests = self.test(&artifact).await?;
+        self.remember(inputs, &artifact).await;
         Ok(Status::Built { artifact, tests })
     }
 
@@ -139,7 +220,7 @@ impl Job<'_> {
     }
 
     /// Sources into the cache, from there into a work folder, patched.
-    async fn fetch(&self) -> Result<Group> {
+    async fn fetch_source(&self) -> Result<Group> {
         self.phase(Phase::Fetch);
         let settings = &self.request.settings;
         let sources = SourceSettings {
@@ -156,7 +237,9 @@ impl Job<'_> {
         }
         let source = work.clone();
         let known = blocking(move || Known::of(&source)).await?;
-        Ok(Group { workspace, work, placed, known, top: None })
+        let mut group = Group { workspace, work, placed, known, origin: Origin::default(), top: None };
+        group.origin = Origin::of(&group, &self.output)?;
+        Ok(group)
     }
 
     /// Chooses the packages of both environments and finalises the output with them.
@@ -170,14 +253,25 @@ impl Job<'_> {
         if merged {
             specs.extend(rendering.specs(self.index, Env::Host, &resolved, &world)?);
         }
-        let floor = modules::toolchain_floor(&group.work)?;
-        let build = self.solve_one("build", &specs, floor, self.output.build_platform).await?;
+        if self.request.goal != Goal::Build {
+            specs = self.without_own_packages(&specs);
+        }
+        let build = match self.recorded("build") {
+            Some(packages) => self.exactly("build", packages, self.output.build_platform).await?,
+            None => self.solve_build(group, &specs).await?,
+        };
         resolved.build = self.resolve(&build, &specs).await?;
 
         let mut host = Vec::new();
         if !merged {
-            let specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
-            host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
+            let mut specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
+            if self.request.goal != Goal::Build {
+                specs = self.without_own_packages(&specs);
+            }
+            host = match self.recorded("host") {
+                Some(packages) => self.exactly("host", packages, self.output.target_platform).await?,
+                None => self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?,
+            };
             resolved.host = self.resolve(&host, &specs).await?;
         }
 
@@ -196,15 +290,42 @@ impl Job<'_> {
         }
     }
 
+    /// The packages of an environment as the package that is built again records them.
+    fn recorded(&self, which: &str) -> Option<&[LockedPackage]> {
+        let record = self.request.settings.record.as_ref().filter(|record| record.output == self.output.name)?;
+        Some(if which == "build" { &record.environments.build } else { &record.environments.host })
+    }
+
+    /// Exactly these packages.
+    async fn exactly(&self, which: &str, packages: &[LockedPackage], platform: Subdir) -> Result<Vec<RepoDataRecord>> {
+        let exact: Vec<String> = packages.iter().filter_map(LockedPackage::exact_spec).collect();
+        let records = self.solve_one(which, &exact, Vec::new(), platform).await?;
+        for package in packages {
+            let same = |record: &&RepoDataRecord| record.identifier.to_string() == package.filename;
+            let found = records.iter().find(same).and_then(|record| record.package_record.sha256);
+            if found.map(|digest| hex::encode(&digest[..])) != package.sha256 {
+                let message = format!("`{}` is not the package that was used the first time", package.filename);
+                return Err(Error::new(Kind::Unavailable, message)
+                    .help(format!("it came from the channel `{}`: give that channel with `-c`", package.channel)));
+            }
+        }
+        Ok(records)
+    }
+
     pub(super) async fn solve_one(
         &self,
         which: &str,
         specs: &[String],
-        constraints: Vec<String>,
+        mut constraints: Vec<String>,
         platform: Subdir,
     ) -> Result<Vec<RepoDataRecord>> {
         let native = platform == self.request.settings.build_platform && Subdir::current() == Some(platform);
-        self.channels
+        let locked = self.locked()?;
+        if let Some(locked) = &locked {
+            constraints = locked.constraints(which);
+        }
+        let solved = self
+            .channels
             .solve(&SolveRequest {
                 what: format!("{which} environment of `{}`", self.output.name),
                 specs: specs.to_vec(),
@@ -213,7 +334,33 @@ impl Job<'_> {
                 virtual_packages: channels::virtual_packages(platform, native)?,
                 extra_channel: Some(self.request.settings.output_dir.clone()),
             })
-            .await
+            .await;
+        let Some(locked) = locked else { return solved };
+        let solved = solved.map_err(|error| locked.unsolvable(which, error))?;
+        // The recipe's own packages are built, not locked.
+        let own = |record: &&RepoDataRecord| {
+            let name = record.package_record.name.as_normalized();
+            self.selection.rendering.outputs.iter().any(|output| output.name.eq_ignore_ascii_case(name))
+        };
+        let others: Vec<RepoDataRecord> = solved.iter().filter(|record| !own(record)).cloned().collect();
+        locked.check_environment(which, &others)?;
+        Ok(solved)
+    }
+
+    /// What a lock says of the output; `None` where nothing holds it.
+    fn locked(&self) -> Result<Option<Locked<'_>>> {
+        match &self.request.lock {
+            Some(lock) if !self.lock_key.is_empty() => Ok(Some(lock.output(&self.lock_key)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the source is the locked one, before any script changes it.
+    fn check_source(&self, group: &Group) -> Result<()> {
+        match self.locked()? {
+            Some(locked) => locked.check_source(&group.placed.identities, &go_sums(&group.work)?),
+            None => Ok(()),
+        }
     }
 
     /// Solved packages as finalising wants them; only those asked for by name bring their run exports.
@@ -237,7 +384,7 @@ impl Job<'_> {
 }
 
 /// The package name that a match spec begins with.
-fn name_of(spec: &str) -> &str {
+pub(super) fn name_of(spec: &str) -> &str {
     let spec = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim_start();
     let end = spec.find(|c: char| c.is_whitespace() || "<>=!~[;,".contains(c)).unwrap_or(spec.len());
     &spec[..end]

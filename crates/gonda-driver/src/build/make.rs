@@ -17,7 +17,7 @@ use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
 use crate::settings::Network;
 use crate::source::git_report;
 use crate::stage::{self, Stage};
-use crate::{Error, Event, Kind, Phase, Result, crossing, index, info};
+use crate::{Error, Event, Kind, Phase, Result, crossing, index, info, lock, modules};
 
 /// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
 const EARLIEST: i64 = 315_532_800;
@@ -96,6 +96,11 @@ impl Job<'_> {
         fs_err::rename(&group.work, &disk.src_dir)?;
         let skip = std::path::absolute(&settings.output_dir)?;
         crate::source::copy_tree(&self.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
+        // A lock is about the recipe, and no part of it: with it or without, the package is the same.
+        let lock = disk.recipe_dir.join(lock::FILE_NAME);
+        if lock.is_file() {
+            fs_err::remove_file(lock)?;
+        }
         Ok(room)
     }
 
@@ -103,6 +108,7 @@ impl Job<'_> {
     fn crossing(&self, group: &Group, solved: &Solved) -> Result<crossing::Facts<'_>> {
         let found = crate::modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
         Ok(crossing::Facts {
+            closed: self.network().0 != Network::On,
             target: self.output.target_platform,
             build: self.output.build_platform,
             package: &self.output.name,
@@ -129,6 +135,9 @@ impl Job<'_> {
         let activated = self.activated(solved, room)?;
         // Held until the last script has ended.
         let network = self.open_network(solved, &disk.build_prefix).await?;
+        if let (true, Some(proxy)) = (self.network().0 != Network::On, network.go_proxy()) {
+            crossing::hold_to_proxy(room, &proxy)?;
+        }
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
@@ -178,6 +187,9 @@ impl Job<'_> {
             };
             let exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)).await?;
             tell_news(&mut journal);
+            if let Some(served) = network.served() {
+                self.served = served;
+            }
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
                 let why = match crossing::explain(&exit.last_lines, self.output.target_platform) {
@@ -197,7 +209,7 @@ impl Job<'_> {
                 return Err(Error::new(Kind::Build, message).because(LastLines(exit.last_lines)).help(help));
             }
         }
-        Ok(())
+        modules::remember_answers(&self.request.settings.cache_root, &self.request.located.recipe, &network.answers())
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.
@@ -252,12 +264,11 @@ impl Job<'_> {
             (utf8(&disk.dir)?, paths::ROOT.to_owned()),
             (utf8(&self.request.located.recipe_dir)?, format!("{}/{}", paths::ROOT, paths::RECIPE)),
         ];
-        let recipe_file = self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let info = info::info(&info::Facts {
             output: &self.output,
             channels: &self.channels.names(),
             recipe_dir: &disk.recipe_dir,
-            recipe_file,
+            recipe_file: self.recipe_file(),
             work_dir: &disk.src_dir,
             prefix: &disk.prefix,
             build_prefix: &disk.build_prefix,
@@ -265,7 +276,7 @@ impl Job<'_> {
             hidden: &hidden,
             timestamp: self.timestamp(group),
             git: &git,
-            recipe_files: &[],
+            recipe_files: &[self.build_record(group, solved)?],
             not_recipe: &[],
         })?;
         let mut entries = staged.entries;
@@ -288,8 +299,13 @@ impl Job<'_> {
         Ok(artifact)
     }
 
+    /// The recipe file's name.
+    pub(super) fn recipe_file(&self) -> &str {
+        self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// `SOURCE_DATE_EPOCH` of the caller, else the newest time of the sources, else 1980-01-01. Never the clock.
-    fn timestamp(&self, group: &Group) -> i64 {
+    pub(super) fn timestamp(&self, group: &Group) -> i64 {
         let given = self.request.settings.caller_environment.get("SOURCE_DATE_EPOCH");
         let given = given.and_then(|text| text.trim().parse::<i64>().ok());
         given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)

@@ -7,17 +7,22 @@
 mod attribution;
 mod batch;
 mod check;
+mod fetch;
+mod floor;
 mod go_cache;
 mod job;
 mod make;
 mod modules;
 mod network;
 mod plan;
+mod record;
 mod session;
 mod top_level;
 mod truth;
+mod unchanged;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gonda_packager::Artifact;
@@ -31,6 +36,7 @@ pub use session::Session;
 pub(crate) use make::blocking;
 
 use crate::locate::Located;
+use crate::lock::{self, Lock, LockedOutput};
 use crate::planning::{self, Selected, Selection};
 use crate::settings::Settings;
 use crate::testbed::TestSummary;
@@ -47,10 +53,49 @@ pub struct Request {
     pub targets: Vec<Subdir>,
     /// For which platform a recipe's own variant file is read.
     pub config_platform: ConfigPlatform,
-    /// Only plan: solve, but run nothing.
-    pub dry_run: bool,
+    /// How far to go.
+    pub goal: Goal,
+    /// What the builds are held to.
+    pub lock: Option<Arc<Lock>>,
     /// Everything else.
     pub settings: Settings,
+}
+
+impl Request {
+    /// The files that decide what is built.
+    ///
+    /// # Errors
+    /// When a folder can't be read.
+    pub fn inputs(&self) -> Result<Vec<PathBuf>> {
+        lock::inputs(&self.located, &self.variants, &self.settings.output_dir)
+    }
+}
+
+/// How far a request goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Goal {
+    /// Packages.
+    #[default]
+    Build,
+    /// Solved environments; nothing is run.
+    Plan,
+    /// Caches that hold all that a build takes from elsewhere.
+    Fetch,
+}
+
+/// What was brought into the caches for an output.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fetched {
+    /// How many conda packages its environments have.
+    pub packages: usize,
+    /// How many Go modules.
+    pub modules: usize,
+    /// The same, for a lock.
+    #[serde(skip)]
+    pub lock: LockedOutput,
+    /// The channels that were asked, as metadata names them.
+    #[serde(skip)]
+    pub channels: Vec<String>,
 }
 
 /// How a job ended.
@@ -67,8 +112,12 @@ pub enum Status {
     Skipped,
     /// The package is there already.
     Exists(PathBuf),
+    /// It was built before from the same inputs, and is there again.
+    Unchanged(PathBuf),
     /// Only planned.
     Planned(Box<Plan>),
+    /// Only fetched.
+    Fetched(Box<Fetched>),
     /// No package.
     Failed(Error),
     /// Not tried, because an output before it failed.
@@ -114,7 +163,9 @@ impl JobReport {
             Status::Built { .. } => StatusWord::Built,
             Status::Skipped => StatusWord::Skipped,
             Status::Exists(_) => StatusWord::Exists,
+            Status::Unchanged(_) => StatusWord::Unchanged,
             Status::Planned(_) => StatusWord::Planned,
+            Status::Fetched(_) => StatusWord::Fetched,
             Status::Failed(_) => StatusWord::Failed,
             Status::NotTried => StatusWord::NotTried,
         }
@@ -129,7 +180,9 @@ pub enum StatusWord {
     Built,
     Skipped,
     Exists,
+    Unchanged,
     Planned,
+    Fetched,
     Failed,
     NotTried,
 }
@@ -149,6 +202,9 @@ pub async fn build(request: &Request, session: &Session, events: &Events) -> Res
         finalize: Finalize::No,
         environment: &request.settings.caller_environment,
     })?;
+    if let Some(lock) = &request.lock {
+        lock.check_inputs(&request.inputs()?)?;
+    }
     let mut reports = Vec::new();
     for selection in &selections {
         let channels = session.channels(&request.settings, selection.rendering.channel_sources.as_deref(), events)?;

@@ -1,20 +1,27 @@
 //! What the jobs of one gonda process share: channels that were opened, and what the machine gives for isolation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::blocking;
+use crate::cache::{self, InUse};
 use crate::channels::{ChannelSettings, Channels};
 use crate::isolation::Mode;
 use crate::modules::{ModuleStore, ProxySettings};
 use crate::settings::Settings;
 use crate::{Events, Result};
 
+/// What stores differ in: upstream, whether it is asked, and answers that are given in its place.
+type StoreKey = (String, bool, Option<BTreeMap<String, String>>);
+
 /// Shared by all jobs of a process.
 pub struct Session {
     mode: Mode,
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
-    /// By upstream and whether it is asked: what several jobs ask for at once is fetched once.
-    stores: Mutex<HashMap<(String, bool), ModuleStore>>,
+    /// What several jobs ask for at once is fetched once.
+    stores: Mutex<HashMap<StoreKey, ModuleStore>>,
+    /// Nothing is removed from the caches while it is held.
+    _in_use: Arc<InUse>,
 }
 
 impl Session {
@@ -23,9 +30,12 @@ impl Session {
     /// # Errors
     /// `Kind::Machine` where isolation is asked for and can't be had, or the cache can't be written.
     pub async fn open(settings: &Settings, events: &Events) -> Result<Self> {
-        fs_err::create_dir_all(&settings.cache_root)?;
+        let in_use = {
+            let root = settings.cache_root.clone();
+            blocking(move || cache::in_use(&root)).await?
+        };
         let mode = settings.isolation.resolve(&settings.cache_root.join("work"), events).await?;
-        Ok(Self { mode, channels: Mutex::default(), stores: Mutex::default() })
+        Ok(Self { mode, channels: Mutex::default(), stores: Mutex::default(), _in_use: Arc::new(in_use) })
     }
 
     /// How jobs are kept apart.
@@ -69,7 +79,7 @@ impl Session {
     /// A malformed list of proxies; a cache that can't be written.
     pub fn module_store(&self, settings: ProxySettings) -> Result<ModuleStore> {
         let mut known = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (settings.upstream.clone(), settings.offline);
+        let key = (settings.upstream.clone(), settings.offline, settings.answers.clone());
         if let Some(store) = known.get(&key) {
             return Ok(store.clone());
         }

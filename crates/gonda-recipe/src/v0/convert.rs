@@ -74,6 +74,7 @@ pub(crate) fn output(
             host: list("host"),
             run: list("run"),
             run_constrained: list("run_constrained"),
+            other: meta.section("requirements").map(without_environments).unwrap_or_default(),
         },
         depends,
         constrains: list("run_constrained").into_iter().filter(|spec| !spec.is_empty() && spec != "None").collect(),
@@ -100,6 +101,12 @@ pub(crate) fn output(
         version,
         build_string,
     })
+}
+
+fn without_environments(requirements: &Map<String, Json>) -> Map<String, Json> {
+    let is_environment = |key: &str| matches!(key, "build" | "host" | "run" | "run_constrained");
+    let others = requirements.iter().filter(|(key, _)| !is_environment(key));
+    others.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn run_exports(meta: &Meta) -> RunExportsJson {

@@ -12,7 +12,7 @@ use super::error::Fail;
 use super::meta::{Meta, OutputEntry, expand_requirements, first_word, is_true, merge_top_level};
 use super::outputs::{Package, insert_variant_versions, output_meta};
 use super::session::{Session, Solving};
-use super::spec::complete;
+use super::spec::{complete, from_requirements_txt};
 use super::variant::text_of;
 use super::version::apply_pin;
 use crate::{Env, PinnedOutput, Resolved, ResolvedPackage};
@@ -489,6 +489,10 @@ fn pin_run(session: &Session<'_>, meta: &mut Meta, others: &Excluded, extra: &[S
         }
         Ok(specs)
     };
+    if meta.has_path && meta.list("requirements", "run").is_empty() {
+        let listed = requirements_txt(session, meta)?;
+        meta.section_mut("requirements").insert("run".to_owned(), json_list(listed));
+    }
     let mut run = pinned(meta, ("requirements", "run"))?;
     run.sort();
     full.sort();
@@ -510,6 +514,24 @@ fn pin_run(session: &Session<'_>, meta: &mut Meta, others: &Excluded, extra: &[S
         meta.section_mut("test").insert("requires".to_owned(), json_list(unique));
     }
     Ok(())
+}
+
+/// The run requirements of a recipe that lists none, but has a `requirements.txt`.
+fn requirements_txt(session: &Session<'_>, meta: &Meta) -> Result<Vec<String>, Fail> {
+    let Some(text) = session.read(&session.folder.join("requirements.txt")) else { return Ok(Vec::new()) };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            from_requirements_txt(line).ok_or_else(|| {
+                Fail::fatal(meta.mistake(
+                    session,
+                    &["requirements", "run"],
+                    format!("`{line}` of `requirements.txt` is no requirement"),
+                    Some("write `name`, `name=1.2` or `name>=1.2`, or list the run requirements in the recipe"),
+                ))
+            })
+        })
+        .collect()
 }
 
 fn pin_from_build(

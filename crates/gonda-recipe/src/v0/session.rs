@@ -35,6 +35,12 @@ enum TextKey {
 /// Outputs as written.
 type OutputList = Rc<Vec<Map<String, Json>>>;
 
+/// Whose used keys: the package's name, whether it is read from the recipe file itself, and whether the whole text counts.
+pub(crate) type UsedBy = (String, bool, bool);
+
+/// The used keys for each variant, by its fingerprint.
+type UsedVars = HashMap<u64, Vec<(Arc<Variant>, Rc<BTreeSet<String>>)>>;
+
 /// A text and the keys that it uses.
 type UsedIn = (Rc<str>, Rc<BTreeSet<String>>);
 
@@ -64,6 +70,8 @@ pub(crate) struct Session<'a> {
     templates: RefCell<HashMap<Rc<str>, Rc<Template>>>,
     files: RefCell<HashMap<PathBuf, Option<Rc<str>>>>,
     environ: OnceCell<Value>,
+    /// The used keys by what conda-build knows them by; see [`Session::used_vars`].
+    used: RefCell<HashMap<UsedBy, UsedVars>>,
     /// Outputs that are finished, for exact pins.
     pub(crate) pinned: RefCell<Vec<PinnedOutput>>,
     /// Whether environments are solved for real: then no pin is made of a mere requirement.
@@ -97,6 +105,7 @@ impl<'a> Session<'a> {
             kept: RefCell::default(),
             templates: RefCell::default(),
             files: RefCell::default(),
+            used: RefCell::default(),
             environ: OnceCell::new(),
             pinned: RefCell::default(),
             solving: Cell::new(Solving::No),
@@ -174,6 +183,26 @@ impl<'a> Session<'a> {
                 Value::from(items.map(|(key, value)| (Key::text(key), Value::from(value.as_str()))).collect::<Dict>())
             })
             .clone()
+    }
+
+    /// The used keys as they were first found. conda-build keeps them for each name and variant and does not look again
+    /// (`used_vars_cache`, metadata.py), though outputs and their requirements change while they are finalised.
+    pub(crate) fn used_vars(
+        &self,
+        by: UsedBy,
+        variant: &Arc<Variant>,
+        find: impl FnOnce() -> Result<BTreeSet<String>, Fail>,
+    ) -> Result<Rc<BTreeSet<String>>, Fail> {
+        let fingerprint = variant.fingerprint();
+        if let Some(known) = self.used.borrow().get(&by).and_then(|known| known.get(&fingerprint))
+            && let Some((_, used)) = known.iter().find(|(other, _)| other.is_same(variant))
+        {
+            return Ok(used.clone());
+        }
+        let used = Rc::new(find()?);
+        let mut known = self.used.borrow_mut();
+        known.entry(by).or_default().entry(fingerprint).or_default().push((variant.clone(), used.clone()));
+        Ok(used)
     }
 
     pub(crate) fn raw_outputs(&self) -> &str {

@@ -4,6 +4,7 @@
 //! once: a full pinning file has five hundred keys, of which a dozen differ between variants.
 
 use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -60,6 +61,24 @@ impl Variant {
     /// A value of the list that `ignore_version` and its like are.
     pub(crate) fn list(&self, key: &str) -> Vec<String> {
         self.get(key).map(list_of_text).unwrap_or_default()
+    }
+
+    /// Whether the values are those of another variant of the same files.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared) && self.own == other.own
+    }
+
+    /// The same for variants that are the same.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (key, value) in &self.own {
+            key.hash(&mut hasher);
+            match value {
+                Value::String(text) => text.hash(&mut hasher),
+                other => other.to_string().hash(&mut hasher),
+            }
+        }
+        hasher.finish()
     }
 
     /// The variant with another value for a key.
@@ -601,7 +620,8 @@ pub(crate) fn defaults(platform: &str) -> Source {
     set("numpy", text("1.23"));
     set("perl", text("5.26.2"));
     set("lua", text("5"));
-    set("r_base", text(if os == "win" { "3.4" } else { "3.5" }));
+    // conda-build takes 3.4 where it runs on Windows itself; like Python's, the value is not of the platform built on.
+    set("r_base", text("3.5"));
     set("cpu_optimization_target", text("nocona"));
     set("pin_run_as_build", serde_json::json!({"python": pin, "r-base": pin}));
     set("ignore_version", Value::Array(Vec::new()));

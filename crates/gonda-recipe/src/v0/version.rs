@@ -213,6 +213,9 @@ fn next_place(piece: &Piece, alphabetic: bool) -> Result<String, String> {
 
 /// Whether a constraint such as `>=1,<2|3.*` is one that conda understands.
 pub(crate) fn check_constraint(constraint: &str) -> Result<(), String> {
+    if constraint.starts_with([',', '|']) || constraint.ends_with([',', '|']) {
+        return Err(format!("invalid version `{constraint}`: nothing follows a `,` or `|`, or stands before it"));
+    }
     for part in constraint.split(['|', ',', '(', ')']).map(str::trim).filter(|part| !part.is_empty()) {
         if part.starts_with('^') || part.ends_with('$') {
             if !(part.starts_with('^') && part.ends_with('$')) {

@@ -4,6 +4,8 @@
 //! through; `load_file_data` has it all. Duplicate keys are allowed, the last one wins; `<<` merges. Documents are data
 //! from others: depth, aliases and total size are limited.
 
+use std::borrow::Cow;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Number, Value};
 
@@ -82,7 +84,12 @@ pub(crate) fn load_nodes(text: &str, flavor: Flavor) -> Result<Option<Node>, Yam
     if let Some((line, column, message)) = what_pyyaml_rejects(text) {
         return Err(YamlError { line, column, message });
     }
-    let mut reader = Reader { parser: Parser::new_from_str(text), flavor, anchors: Vec::new(), nodes: 0 };
+    // The parser treats an unfinished last line in ways of its own; so it is given none.
+    let (tail, finished) = match text.rsplit('\n').next() {
+        None | Some("") => (None, Cow::Borrowed(text)),
+        Some(tail) => (Some(Tail::new(text, tail)), Cow::Owned(format!("{text}\n"))),
+    };
+    let mut reader = Reader { parser: Parser::new_from_str(&finished), flavor, tail, anchors: Vec::new(), nodes: 0 };
     let mut document = None;
     loop {
         let (event, span) = reader.next()?;
@@ -119,9 +126,32 @@ fn error(span: Span, message: impl Into<String>) -> YamlError {
     YamlError { line: span.start.line().saturating_sub(1), column: span.start.col(), message: message.into() }
 }
 
+/// The last line of a document that does not end with a line break.
+struct Tail {
+    /// Where the document ends, 1-based, were the line finished.
+    end: usize,
+    blank: bool,
+}
+
+impl Tail {
+    fn new(text: &str, last_line: &str) -> Self {
+        Self { end: text.matches('\n').count() + 2, blank: last_line.trim().is_empty() }
+    }
+
+    /// A block scalar that ends with the document has no line break there if its last line has none.
+    fn cut<'t>(&self, text: &'t str, style: ScalarStyle, span: Span) -> &'t str {
+        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        match text.strip_suffix('\n') {
+            Some(cut) if block && span.end.line() >= self.end && (!self.blank || cut.ends_with([' ', '\n'])) => cut,
+            _ => text,
+        }
+    }
+}
+
 struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     flavor: Flavor,
+    tail: Option<Tail>,
     anchors: Vec<(usize, Node)>,
     nodes: usize,
 }
@@ -162,7 +192,8 @@ impl<'a> Reader<'a> {
                 return Ok(node);
             }
             Event::Scalar(text, style, anchor, tag) => {
-                (Data::Scalar(self.scalar(&text, style, tag.as_deref())), anchor)
+                let text = self.tail.as_ref().map_or(&*text, |tail| tail.cut(&text, style, span));
+                (Data::Scalar(self.scalar(text, style, tag.as_deref())), anchor)
             }
             Event::SequenceStart(anchor, _) => {
                 let mut items = Vec::new();

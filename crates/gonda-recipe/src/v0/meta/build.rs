@@ -21,6 +21,15 @@ impl Meta {
         if !global && let Some(used) = self.used.borrow().as_ref() {
             return Ok(used.clone());
         }
+        let by = (self.plain_name(), self.has_path, global);
+        let used = session.used_vars(by, &self.config.variant, || self.find_used_vars(session, global))?;
+        if !global {
+            *self.used.borrow_mut() = Some(used.as_ref().clone());
+        }
+        Ok(used.as_ref().clone())
+    }
+
+    fn find_used_vars(&self, session: &Session<'_>, global: bool) -> Result<BTreeSet<String>, Fail> {
         let mut used = self.used_in_recipe(session, global)?;
         let is_output = !self.recipe_text(session, false, true)?.contains("package:");
         if is_output {
@@ -39,9 +48,6 @@ impl Meta {
             used.remove(&key);
         }
         used.extend(self.list("build", "force_use_keys"));
-        if !global {
-            *self.used.borrow_mut() = Some(used.clone());
-        }
         Ok(used)
     }
 
