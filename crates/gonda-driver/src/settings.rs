@@ -129,6 +129,8 @@ pub enum TestMode {
     /// Those of packages that this machine can run.
     #[default]
     Native,
+    /// Those too that an emulator on this machine can run: qemu's user mode, wine.
+    NativeAndEmulated,
     /// None.
     Skip,
 }

@@ -196,6 +196,8 @@ pub(crate) struct FetchArgs {
 pub(crate) enum TestArg {
     /// Packages that this machine can run
     Native,
+    /// Those too that an installed emulator can run: qemu's user mode, wine
+    NativeAndEmulated,
     /// None
     Skip,
 }
@@ -264,6 +266,10 @@ pub(crate) struct TestArgs {
     /// Where logs go
     #[arg(long, value_name = "DIR")]
     pub(crate) output_dir: Option<PathBuf>,
+
+    /// Which packages are tested: those that this machine can run, or those too that an emulator can
+    #[arg(long, value_enum)]
+    pub(crate) test: Option<TestArg>,
 
     /// How tests are kept apart from the machine
     #[arg(long, value_enum)]

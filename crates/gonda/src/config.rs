@@ -262,8 +262,9 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
     };
     let test = match layer.test.as_deref() {
         None | Some("native") => TestMode::Native,
+        Some("native-and-emulated") => TestMode::NativeAndEmulated,
         Some("skip") => TestMode::Skip,
-        Some(other) => return Err(wrong_value("test", other, "native or skip")),
+        Some(other) => return Err(wrong_value("test", other, "native, native-and-emulated or skip")),
     };
     let go_cache = match layer.go_cache.as_deref() {
         None | Some("private") => GoCacheMode::Private,
@@ -334,6 +335,7 @@ pub(crate) fn network_word(value: Option<NetworkArg>) -> Option<String> {
 pub(crate) fn test_word(value: Option<TestArg>) -> Option<String> {
     value.map(|value| match value {
         TestArg::Native => "native".to_owned(),
+        TestArg::NativeAndEmulated => "native-and-emulated".to_owned(),
         TestArg::Skip => "skip".to_owned(),
     })
 }

@@ -8,7 +8,6 @@ use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
 use super::attribution::Causes;
-use super::batch;
 use super::job::{Group, Job, Solved};
 use super::{top_level, truth};
 use crate::environment::{self, Share};
@@ -69,7 +68,6 @@ impl Job<'_> {
             spec.modules = self.modules(group, solved, None).await?;
         }
         spec.binds = script::passed_files(&self.script_settings(group, solved));
-        spec.binds.extend(batch::bind(&self.output, mode)?);
         let crossing = self.crossing(group, solved)?;
         crossing::equip(&mut spec, mode, &crossing);
         let modules = spec.modules.clone();
@@ -141,7 +139,7 @@ impl Job<'_> {
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
-            batch: batch::program(room.mode())?,
+            batch: seen.own.as_ref().map(|own| own.join(paths::PROGRAM)).unwrap_or_default(),
             go_proxy: network.go_proxy(),
             ..self.script_settings(group, solved)
         };

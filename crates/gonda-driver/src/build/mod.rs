@@ -5,7 +5,6 @@
 //! environments and a room of its own.
 
 mod attribution;
-mod batch;
 mod check;
 mod fetch;
 mod floor;
