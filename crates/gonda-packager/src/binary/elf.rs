@@ -40,7 +40,7 @@ where
         binary.dynamic = true;
         let entries = || dynamic.iter().take_while(|entry| entry.tag(endian) != elf::DT_NULL);
         let value = |tag| entries().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
-        says_pie |= value(elf::DT_FLAGS_1).is_some_and(|flags| flags & u64::from(elf::DF_1_PIE.0) != 0);
+        says_pie |= value(elf::DT_FLAGS_1).is_some_and(|flags| flags & elf::DF_1_PIE.0 != 0);
         let Some(offset) = value(elf::DT_STRTAB).and_then(|address| offset_of::<Elf>(segments, endian, address)) else {
             continue;
         };
