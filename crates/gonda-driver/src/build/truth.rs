@@ -66,16 +66,12 @@ impl Check<'_> {
         let mut files = Vec::new();
         for entry in entries.iter().filter(|entry| matches!(entry.kind, gonda_packager::Kind::File)) {
             let Some(mut file) = compiled(&entry.source)? else { continue };
-            match Binary::read(&mut file) {
-                Some(Ok(binary)) => {
-                    let go = golang::read(&entry.path, &binary, &mut file);
-                    let of_source = !self.known.compiled.is_empty()
-                        && self.known.compiled.contains(&hash(&mut file, &entry.source)?);
-                    files.push((entry.path.clone(), binary, go, of_source));
-                }
-                // What no system would load is a fixture, or damaged; `gonda verify` says so too.
-                Some(Err(_)) | None => {}
-            }
+            // What is too damaged to be read is a fixture, or a finding of `gonda verify`.
+            let Some(Ok(binary)) = Binary::read(&mut file) else { continue };
+            let go = golang::read(&entry.path, &binary, &mut file);
+            let of_source =
+                !self.known.compiled.is_empty() && self.known.compiled.contains(&hash(&mut file, &entry.source)?);
+            files.push((entry.path.clone(), binary, go, of_source));
         }
         let claims = self.claims(entries, files.iter().any(|(_, binary, ..)| !binary.needed.is_empty()))?;
         let plan = self.plan();
