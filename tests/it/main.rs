@@ -19,4 +19,5 @@ mod network;
 mod offline;
 mod packages;
 mod reference;
+mod render;
 mod reproducible;
