@@ -3,11 +3,8 @@
 //! All that was asked becomes one plan ([`matrix`]), which is carried out in parallel ([`schedule`]) under one budget of
 //! processors ([`budget`]). Each output is a job ([`job`]) with a log, environments and a room of its own.
 
-<<<<<<< HEAD
-mod budget;
-=======
 mod attribution;
->>>>>>> main
+mod budget;
 mod check;
 mod fetch;
 mod floor;
