@@ -8,6 +8,7 @@ mod support;
 
 mod arrows;
 mod batch;
+mod binaries;
 mod build;
 mod caches;
 mod crossing;
@@ -18,4 +19,5 @@ mod network;
 mod offline;
 mod packages;
 mod reference;
+mod render;
 mod reproducible;

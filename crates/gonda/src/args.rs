@@ -162,6 +162,10 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     pub(crate) keep_work: bool,
 
+    /// Refuse packages whose metadata lack what their programs need (`__glibc`, `__osx`, libraries)
+    #[arg(long)]
+    pub(crate) strict_metadata: bool,
+
     /// zstd level of the archives
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub(crate) compression_level: Option<i32>,
@@ -227,7 +231,10 @@ pub(crate) struct RenderArgs {
     #[arg(long)]
     pub(crate) output: bool,
 
-    /// How far to render without solving
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// How far to render; without it no environment is known and no channel asked
     #[arg(long, value_enum)]
     pub(crate) finalize: Option<FinalizeArg>,
 
@@ -242,6 +249,8 @@ pub(crate) enum FinalizeArg {
     Bypass,
     /// Environments taken to be the requirements as written
     Nosolve,
+    /// Environments solved from channels, as for a build: pins, run exports and the hash are final
+    Solve,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -324,6 +333,10 @@ pub(crate) struct VerifyArgs {
     /// `.conda` or `.tar.bz2` files
     #[arg(required = true, value_name = "PKG")]
     pub(crate) packages: Vec<PathBuf>,
+
+    /// Refuse packages whose metadata lack what their programs need (`__glibc`, `__osx`, libraries)
+    #[arg(long)]
+    pub(crate) strict_metadata: bool,
 }
 
 #[derive(Debug, Subcommand)]
