@@ -8,7 +8,9 @@ mod support;
 
 mod arrows;
 mod batch;
+mod binaries;
 mod build;
+mod caches;
 mod crossing;
 mod errors;
 mod hostile;
@@ -17,3 +19,5 @@ mod network;
 mod offline;
 mod packages;
 mod reference;
+mod render;
+mod reproducible;
