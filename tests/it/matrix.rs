@@ -44,13 +44,14 @@ fn what_needs_another_is_built_after_it() {
 #[cfg(unix)]
 #[test]
 fn what_needs_one_that_failed_is_not_tried() {
-    let lab = Lab::fake();
+    let mut lab = Lab::fake();
+    lab.world.env("GITHUB_ACTIONS", "true");
     let needy = lab.hello("needy", "go build -o $PREFIX/bin/needy .", "");
     let recipe = needy.read("recipe/meta.yaml").replace("requirements:\n", "requirements:\n  host:\n    - base\n");
     needy.write("recipe/meta.yaml", recipe);
-    let base = lab.hello("base", "exit 3", "");
+    let base = lab.hello("base", "echo last words; exit 3", "");
     let run = lab.build(needy.root(), &[base.root().to_str().unwrap()]).fails_with(1);
-    run.prints("not tried: needs `base`, which is failed");
+    run.prints("not tried: needs `base`, which is failed").says("::group::log of base for").says("\nlast words\n");
 }
 
 #[test]
@@ -93,7 +94,12 @@ fn all_targets_of_a_feedstock() {
         let variant = format!("go_compiler:\n- go-nocgo\ntarget_platform:\n- {target}\n");
         feedstock.write(format!(".ci_support/{}_.yaml", target.replace('-', "_")), variant);
     }
-    let run = lab.build(feedstock.root(), &["--all-targets", "--jobs", "2", "--format", "json"]).succeeds();
+    let run = lab
+        .build(
+            feedstock.root(),
+            &["--all-targets", "--jobs", "2", "--format", "json", "--markdown-summary", "summary.md"],
+        )
+        .succeeds();
     let jobs = jobs(&run);
     let targets: Vec<&str> = jobs.iter().map(|job| job["target_platform"].as_str().unwrap()).collect();
     assert_eq!(targets, SEVEN);
@@ -112,6 +118,10 @@ fn all_targets_of_a_feedstock() {
     assert_eq!(warned.filter(|event| event["text"] == text).count(), 1, "{run}");
     let fetched = run.events().into_iter().filter(|event| event["phase"] == "fetch");
     assert_eq!(fetched.count(), 1, "the source was laid out more than once\n{run}");
+    let summary = std::fs::read_to_string(lab.world.path("summary.md")).unwrap();
+    for target in SEVEN {
+        assert!(summary.contains(&format!("\n| {target} | ")), "{summary}");
+    }
 }
 
 #[test]

@@ -170,6 +170,10 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     pub(crate) fail_fast: bool,
 
+    /// Append the closing table to a file as Markdown, for GitHub's `$GITHUB_STEP_SUMMARY`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown_summary: Option<PathBuf>,
+
     /// Keep the folders of successful jobs
     #[arg(long)]
     pub(crate) keep_work: bool,

@@ -9,6 +9,7 @@ mod args;
 mod commands;
 mod config;
 mod report;
+mod summary;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,9 @@
 //! What people and programs see: progress, warnings, errors, the summary table. stdout is data, stderr is talk.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -129,6 +131,19 @@ impl Reporter {
             }
             self.talk(text.trim_end());
         }
+    }
+
+    /// A job's whole log, folded, where GitHub shows what is said.
+    pub(crate) fn log_group(&self, title: &str, log: &Path) {
+        if !self.github || self.format == Format::Json {
+            return;
+        }
+        let Ok(text) = std::fs::read(log) else { return };
+        // What a script printed must not be taken for a command to the runner.
+        let token = format!("gonda-{:x}", RandomState::new().hash_one(title));
+        self.talk(&format!("::group::{title}\n::stop-commands::{token}"));
+        self.talk(String::from_utf8_lossy(&text).trim_end());
+        self.talk(&format!("::{token}::\n::endgroup::"));
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

@@ -3,16 +3,17 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use gonda_driver::build::{self, Goal, JobReport, Request, Session, Status};
+use gonda_driver::Result;
+use gonda_driver::build::{self, Goal, Request, Session, Status};
 use gonda_driver::lock::{self, Lock};
 use gonda_driver::planning::Targets;
-use gonda_driver::{Kind, Result};
 use gonda_recipe::ConfigPlatform;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{BuildArgs, Format};
 use crate::config::{self, Fixed, Layer, Surroundings};
-use crate::report::{Reporter, error_value, seconds, size, table};
+use crate::report::Reporter;
+use crate::summary;
 
 pub(crate) async fn run(
     args: &BuildArgs,
@@ -52,8 +53,11 @@ pub(crate) async fn run(
     let Some(first) = requests.first() else { return Ok(ExitCode::SUCCESS) };
     let session = Session::open(&first.settings, &events).await?;
     let reports = build::build(requests, args.fail_fast, &session, &events).await?;
-    show(&reports, reporter, format)?;
-    Ok(ExitCode::from(code(&reports)))
+    summary::show(&reports, reporter, format)?;
+    if let Some(file) = &args.markdown_summary {
+        summary::append_markdown(&reports, &surroundings.current_dir.join(file))?;
+    }
+    Ok(ExitCode::from(summary::code(&reports)))
 }
 
 fn flags(args: &BuildArgs) -> Layer {
@@ -68,93 +72,6 @@ fn flags(args: &BuildArgs) -> Layer {
         compression_level: args.compression_level,
         ..Layer::default()
     }
-}
-
-/// The highest code of the jobs.
-pub(super) fn code(reports: &[JobReport]) -> u8 {
-    let codes = reports.iter().map(|report| match &report.status {
-        Status::Failed(error) => error.kind.exit_code(),
-        Status::Built { tests, .. } if tests.is_failure() => Kind::Build.exit_code(),
-        _ => 0,
-    });
-    codes.max().unwrap_or(0)
-}
-
-pub(super) fn show(reports: &[JobReport], reporter: &Reporter, format: Format) -> Result<()> {
-    if format == Format::Json {
-        let values: Vec<Value> = reports.iter().map(value).collect();
-        reporter.data(&json!({ "event": "summary", "jobs": values }).to_string());
-        return Ok(());
-    }
-    for report in reports {
-        match &report.status {
-            Status::Failed(error) => reporter.error(error),
-            Status::Planned(plan) => reporter.data(&super::render::pretty(plan)?),
-            _ => {}
-        }
-    }
-    let planned = reports.iter().all(|report| matches!(report.status, Status::Planned(_)));
-    if !reports.is_empty() && !planned {
-        let rows: Vec<Vec<String>> = reports.iter().map(row).collect();
-        reporter.data(&table(&["target", "package", "status", "size", "tests", "time"], &rows));
-    }
-    Ok(())
-}
-
-fn row(report: &JobReport) -> Vec<String> {
-    let mut package = format!("{}-{}-{}", report.name, report.version, report.build_string);
-    let (status, bytes, tests) = match &report.status {
-        Status::Built { artifact, tests } => {
-            if let Some(name) = artifact.path.file_name() {
-                package = name.to_string_lossy().into_owned();
-            }
-            let status = if tests.is_failure() { "test failed" } else { "built" };
-            (status, size(artifact.size), tests.to_string())
-        }
-        Status::Skipped { reason } => return plain(report, package, &format!("skipped {reason}")),
-        Status::NoToolchain { reason } => return plain(report, package, &format!("no toolchain: {reason}")),
-        Status::NotTried { reason } => return plain(report, package, &format!("not tried: {reason}")),
-        Status::Fetched(fetched) => {
-            package = format!("{package}: {} packages, {} modules", fetched.packages, fetched.modules);
-            ("fetched", String::new(), String::new())
-        }
-        Status::Exists(_) | Status::Unchanged(_) | Status::Planned(_) | Status::Failed(_) => {
-            (report.word().text(), String::new(), String::new())
-        }
-    };
-    vec![report.target.to_string(), package, status.to_owned(), bytes, tests, seconds(report.elapsed)]
-}
-
-/// A row for a job that left nothing.
-fn plain(report: &JobReport, package: String, status: &str) -> Vec<String> {
-    vec![report.target.to_string(), package, status.to_owned(), String::new(), String::new(), String::new()]
-}
-
-fn value(report: &JobReport) -> Value {
-    let mut value = json!({
-        "name": report.name,
-        "version": report.version,
-        "build_string": report.build_string,
-        "target_platform": report.target.as_str(),
-        "derived_from": report.derived_from.map(|sibling| sibling.as_str()),
-        "status": report.word(),
-        "seconds": report.elapsed.as_secs_f64(),
-        "log": report.log,
-    });
-    match &report.status {
-        Status::Built { artifact, tests } => {
-            value["package"] = json!(artifact);
-            value["tests"] = json!(tests);
-        }
-        Status::Exists(path) | Status::Unchanged(path) => value["package"] = json!({ "path": path }),
-        Status::Planned(plan) => value["plan"] = json!(plan),
-        Status::Fetched(fetched) => value["fetched"] = json!(fetched),
-        Status::Failed(error) => value["error"] = error_value(error),
-        Status::Skipped { reason } | Status::NoToolchain { reason } | Status::NotTried { reason } => {
-            value["reason"] = json!(reason)
-        }
-    }
-    value
 }
 
 /// Builds `recipe` – a feedstock, or the source folder of go-licenses itself – into the channel that `args` made.

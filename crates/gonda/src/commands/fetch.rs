@@ -21,8 +21,8 @@ pub(crate) async fn run(
     for located in super::located(&args.selection)? {
         reports.extend(fetch(request(args, located, surroundings)?, reporter).await?);
     }
-    super::build::show(&reports, reporter, format)?;
-    Ok(ExitCode::from(super::build::code(&reports)))
+    crate::summary::show(&reports, reporter, format)?;
+    Ok(ExitCode::from(crate::summary::code(&reports)))
 }
 
 /// What is to be fetched for a recipe.

@@ -25,10 +25,10 @@ pub(crate) async fn run(
         let request = request(args, located, surroundings)?;
         let inputs = request.inputs()?;
         let reports = fetch(request, reporter).await?;
-        let code = super::build::code(&reports);
+        let code = crate::summary::code(&reports);
         if code != 0 {
             // Half a lock is none.
-            super::build::show(&reports, reporter, format)?;
+            crate::summary::show(&reports, reporter, format)?;
             worst = worst.max(code);
             continue;
         }
