@@ -329,3 +329,16 @@ fn interrupted_while_a_script_runs() {
     assert!(run.elapsed < Duration::from_secs(100), "the script was waited for\n{run}");
     lab.has_no_package();
 }
+
+#[test]
+fn a_toolchain_older_than_the_source_wants() {
+    let lab = Lab::fake();
+    let feedstock = lab.hello("hello", SCRIPT, "");
+    let go_mod = feedstock.read("src/go.mod");
+    feedstock.write("src/go.mod", go_mod.replace("go 1.20", "go 2.1"));
+    let words = ["`go.mod` asks for Go 2.1 or newer", "it would have Go 1.99.0", "needs `go 1.99.0"];
+    check(&lab, &feedstock, 3, &words, |feedstock| {
+        // A `toolchain` line is a wish.
+        feedstock.write("src/go.mod", go_mod.replace("go 1.20", "go 1.20\ntoolchain go2.1.0"));
+    });
+}

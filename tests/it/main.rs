@@ -14,5 +14,6 @@ mod errors;
 mod hostile;
 mod jobs;
 mod network;
+mod offline;
 mod packages;
 mod reference;

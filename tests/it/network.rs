@@ -112,3 +112,47 @@ fn offline_excludes_an_open_network() {
     lab.build(feedstock.root(), &["--offline", "--network", "on"]).fails_with(2).says("exclude each other");
     lab.build(feedstock.root(), &["--network", "sometimes"]).fails_with(2).says("sometimes");
 }
+
+#[test]
+fn a_proxy_of_the_scripts_own_is_replaced_too() {
+    let lab = Lab::fake();
+    if !closes_network(here!(), &lab) {
+        return;
+    }
+    // The real `go` of this toolchain says what it is given.
+    let feedstock = lab.hello("hello", &format!("export GOPROXY=https://p.invalid GOVCS=public:git && {GO_BUILD}"), "");
+    lab.build(feedstock.root(), &[]).succeeds();
+    let logs = lab.logs();
+    assert!(logs.contains("GOPROXY is `https://p.invalid`, but scripts don't reach the network"), "{logs}");
+    assert!(logs.contains("GOPROXY=http://127.0.0.1:7080 GOVCS=*:off"), "{logs}");
+    lab.build(feedstock.root(), &["--network", "on"]).succeeds();
+    assert!(lab.logs().contains("GOPROXY=https://p.invalid GOVCS=public:git"), "{}", lab.logs());
+}
+
+/// A line of bash that asks the module proxy of its job, and prints the answer.
+fn ask(path: &str) -> String {
+    let address = "${GOPROXY#http://}";
+    format!(
+        "a={address}; exec 3<>/dev/tcp/${{a%:*}}/${{a#*:}} && printf 'GET /{path} HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3"
+    )
+}
+
+#[test]
+fn the_module_proxy_answers_in_the_room() {
+    let mut lab = Lab::fake();
+    lab.with_sample_modules();
+    let module = "gonda.invalid/modules/fold";
+    let check = |lab: &Lab, version: &str, flags: &[&str], expected: &str| {
+        let feedstock = lab.hello("hello", &format!("{} && {GO_BUILD}", ask(version)), "");
+        lab.build(feedstock.root(), flags).succeeds();
+        assert!(lab.logs().contains(expected), "{flags:?}: {}", lab.logs());
+    };
+    let list = format!("{module}/@v/list");
+    let missing = "not in gonda's module store, and nobody else may be asked; `gonda fetch` fills it";
+    check(&lab, &list, &["--network", "off"], missing);
+    check(&lab, &list, &[], "200 OK");
+    // The last answer serves when nobody can be asked.
+    check(&lab, &list, &["--network", "off"], "200 OK");
+    check(&lab, &list, &["--offline", "--isolation", "env"], "200 OK");
+    check(&lab, &format!("{module}/@latest"), &["--offline"], missing);
+}

@@ -25,6 +25,7 @@ pub mod info;
 mod inside;
 pub mod isolation;
 pub mod locate;
+pub mod lock;
 pub mod modules;
 pub mod planning;
 pub mod process;

@@ -43,6 +43,10 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Build packages from recipes
     Build(BuildArgs),
+    /// Bring all that builds take from elsewhere into the caches
+    Fetch(FetchArgs),
+    /// Write down what builds take from elsewhere, beside the recipe
+    Lock(FetchArgs),
     /// Show what a recipe would build
     Render(RenderArgs),
     /// Run the tests that packages carry
@@ -129,6 +133,10 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "DIR|URL")]
     pub(crate) source_mirror: Vec<String>,
 
+    /// Build with what `gonda.conda-lock.yml` says, and fail where that has changed
+    #[arg(long)]
+    pub(crate) locked: bool,
+
     /// Leave out packages that are there already
     #[arg(long)]
     pub(crate) skip_existing: bool,
@@ -148,6 +156,27 @@ pub(crate) struct BuildArgs {
     /// zstd level of the archives
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub(crate) compression_level: Option<i32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// Where packages lie that were built before; their channel is asked first
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
+
+    /// Folder or url asked first for every source; repeatable
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) source_mirror: Vec<String>,
+
+    /// Whether to fetch what packages' tests need
+    #[arg(long, value_enum)]
+    pub(crate) test: Option<TestArg>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

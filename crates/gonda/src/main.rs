@@ -55,6 +55,8 @@ fn run(cli: &Cli, surroundings: &Surroundings, reporter: &Reporter) -> Result<Ex
     let format = cli.global.format;
     match &cli.command {
         Command::Build(args) => block_on(commands::build::run(args, surroundings, reporter, format))?,
+        Command::Fetch(args) => block_on(commands::fetch::run(args, surroundings, reporter, format))?,
+        Command::Lock(args) => block_on(commands::lock::run(args, surroundings, reporter, format))?,
         Command::Render(args) => commands::render::run(args, surroundings, reporter, format),
         Command::Test(args) => block_on(commands::test::run(args, surroundings, reporter, format))?,
         Command::Inspect(args) => commands::inspect::run(args, reporter, format),

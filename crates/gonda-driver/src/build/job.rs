@@ -7,13 +7,15 @@ use std::time::Instant;
 use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
+use super::fetch::go_sums;
 use super::truth::Known;
-use super::{JobReport, Plan, Request, Session, Status, blocking};
+use super::{Goal, JobReport, Plan, Request, Session, Status, blocking};
 use crate::channels::{self, Channels, SolveRequest};
+use crate::lock::Locked;
 use crate::planning::Selection;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
-use crate::{Error, Event, Events, Kind, Phase, Result, modules};
+use crate::{Error, Event, Events, Kind, Phase, Result};
 
 /// What all jobs of a rendering see.
 #[derive(Clone, Copy)]
@@ -51,6 +53,7 @@ pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut 
             events: all.events,
             index,
             name: format!("{}-{} {}", output.name, output.version, output.target_platform),
+            lock_key: format!("{}/{}", output.target_platform, output.name),
             output: output.clone(),
             log: None,
         };
@@ -99,6 +102,8 @@ pub(super) struct Job<'a> {
     pub(super) events: &'a Events,
     pub(super) index: usize,
     pub(super) name: String,
+    /// By which a lock knows it; empty where none holds it.
+    pub(super) lock_key: String,
     /// As rendered; finalised once its environments are solved.
     pub(super) output: Output,
     pub(super) log: Option<PathBuf>,
@@ -113,14 +118,20 @@ pub(super) struct Solved {
 impl Job<'_> {
     async fn run(&mut self, shared: &mut Option<Group>, finished: &[PinnedOutput]) -> Result<Status> {
         if shared.is_none() {
-            *shared = Some(self.fetch().await?);
+            let group = self.fetch_source().await?;
+            self.check_source(&group)?;
+            *shared = Some(group);
         }
         let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
         self.phase(Phase::Solve);
         let solved = self.solve(group, finished).await?;
-        if self.request.dry_run {
-            let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
-            return Ok(Status::Planned(Box::new(plan)));
+        match self.request.goal {
+            Goal::Build => {}
+            Goal::Plan => {
+                let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
+                return Ok(Status::Planned(Box::new(plan)));
+            }
+            Goal::Fetch => return Ok(Status::Fetched(Box::new(self.fetch(group, solved).await?))),
         }
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
@@ -139,7 +150,7 @@ impl Job<'_> {
     }
 
     /// Sources into the cache, from there into a work folder, patched.
-    async fn fetch(&self) -> Result<Group> {
+    async fn fetch_source(&self) -> Result<Group> {
         self.phase(Phase::Fetch);
         let settings = &self.request.settings;
         let sources = SourceSettings {
@@ -170,13 +181,18 @@ impl Job<'_> {
         if merged {
             specs.extend(rendering.specs(self.index, Env::Host, &resolved, &world)?);
         }
-        let floor = modules::toolchain_floor(&group.work)?;
-        let build = self.solve_one("build", &specs, floor, self.output.build_platform).await?;
+        if self.request.goal != Goal::Build {
+            specs = self.without_own_packages(&specs);
+        }
+        let build = self.solve_build(group, &specs).await?;
         resolved.build = self.resolve(&build, &specs).await?;
 
         let mut host = Vec::new();
         if !merged {
-            let specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
+            let mut specs = rendering.specs(self.index, Env::Host, &resolved, &world)?;
+            if self.request.goal != Goal::Build {
+                specs = self.without_own_packages(&specs);
+            }
             host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
             resolved.host = self.resolve(&host, &specs).await?;
         }
@@ -200,11 +216,16 @@ impl Job<'_> {
         &self,
         which: &str,
         specs: &[String],
-        constraints: Vec<String>,
+        mut constraints: Vec<String>,
         platform: Subdir,
     ) -> Result<Vec<RepoDataRecord>> {
         let native = platform == self.request.settings.build_platform && Subdir::current() == Some(platform);
-        self.channels
+        let locked = self.locked()?;
+        if let Some(locked) = &locked {
+            constraints = locked.constraints(which);
+        }
+        let solved = self
+            .channels
             .solve(&SolveRequest {
                 what: format!("{which} environment of `{}`", self.output.name),
                 specs: specs.to_vec(),
@@ -213,7 +234,33 @@ impl Job<'_> {
                 virtual_packages: channels::virtual_packages(platform, native)?,
                 extra_channel: Some(self.request.settings.output_dir.clone()),
             })
-            .await
+            .await;
+        let Some(locked) = locked else { return solved };
+        let solved = solved.map_err(|error| locked.unsolvable(which, error))?;
+        // The recipe's own packages are built, not locked.
+        let own = |record: &&RepoDataRecord| {
+            let name = record.package_record.name.as_normalized();
+            self.selection.rendering.outputs.iter().any(|output| output.name.eq_ignore_ascii_case(name))
+        };
+        let others: Vec<RepoDataRecord> = solved.iter().filter(|record| !own(record)).cloned().collect();
+        locked.check_environment(which, &others)?;
+        Ok(solved)
+    }
+
+    /// What a lock says of the output; `None` where nothing holds it.
+    fn locked(&self) -> Result<Option<Locked<'_>>> {
+        match &self.request.lock {
+            Some(lock) if !self.lock_key.is_empty() => Ok(Some(lock.output(&self.lock_key)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the source is the locked one, before any script changes it.
+    fn check_source(&self, group: &Group) -> Result<()> {
+        match self.locked()? {
+            Some(locked) => locked.check_source(&group.placed.identities, &go_sums(&group.work)?),
+            None => Ok(()),
+        }
     }
 
     /// Solved packages as finalising wants them; only those asked for by name bring their run exports.
@@ -237,7 +284,7 @@ impl Job<'_> {
 }
 
 /// The package name that a match spec begins with.
-fn name_of(spec: &str) -> &str {
+pub(super) fn name_of(spec: &str) -> &str {
     let spec = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim_start();
     let end = spec.find(|c: char| c.is_whitespace() || "<>=!~[;,".contains(c)).unwrap_or(spec.len());
     &spec[..end]

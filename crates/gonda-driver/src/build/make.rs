@@ -16,7 +16,7 @@ use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
 use crate::settings::Network;
 use crate::source::git_report;
 use crate::stage::{self, Stage};
-use crate::{Error, Event, Kind, Phase, Result, crossing, index, info};
+use crate::{Error, Event, Kind, Phase, Result, crossing, index, info, lock, modules};
 
 /// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
 const EARLIEST: i64 = 315_532_800;
@@ -95,6 +95,11 @@ impl Job<'_> {
         fs_err::rename(&group.work, &disk.src_dir)?;
         let skip = std::path::absolute(&settings.output_dir)?;
         crate::source::copy_tree(&self.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
+        // A lock is about the recipe, and no part of it: with it or without, the package is the same.
+        let lock = disk.recipe_dir.join(lock::FILE_NAME);
+        if lock.is_file() {
+            fs_err::remove_file(lock)?;
+        }
         Ok(room)
     }
 
@@ -102,6 +107,7 @@ impl Job<'_> {
     fn crossing(&self, group: &Group, solved: &Solved) -> Result<crossing::Facts<'_>> {
         let found = crate::modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
         Ok(crossing::Facts {
+            closed: self.network().0 != Network::On,
             target: self.output.target_platform,
             build: self.output.build_platform,
             package: &self.output.name,
@@ -128,6 +134,9 @@ impl Job<'_> {
         let activated = self.activated(solved, room)?;
         // Held until the last script has ended.
         let network = self.open_network(solved, &disk.build_prefix).await?;
+        if let (true, Some(proxy)) = (self.network().0 != Network::On, network.go_proxy()) {
+            crossing::hold_to_proxy(room, &proxy)?;
+        }
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
@@ -192,7 +201,7 @@ impl Job<'_> {
                 return Err(Error::new(Kind::Build, message).because(LastLines(exit.last_lines)).help(help));
             }
         }
-        Ok(())
+        modules::remember_answers(&self.request.settings.cache_root, &self.request.located.recipe, &network.answers())
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.

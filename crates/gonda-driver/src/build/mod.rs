@@ -6,6 +6,8 @@
 
 mod batch;
 mod check;
+mod fetch;
+mod floor;
 mod go_cache;
 mod job;
 mod make;
@@ -17,6 +19,7 @@ mod top_level;
 mod truth;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gonda_packager::Artifact;
@@ -30,6 +33,7 @@ pub use session::Session;
 pub(crate) use make::blocking;
 
 use crate::locate::Located;
+use crate::lock::{self, Lock, LockedOutput};
 use crate::planning::{self, Selected, Selection};
 use crate::settings::Settings;
 use crate::testbed::TestSummary;
@@ -46,10 +50,49 @@ pub struct Request {
     pub targets: Vec<Subdir>,
     /// For which platform a recipe's own variant file is read.
     pub config_platform: ConfigPlatform,
-    /// Only plan: solve, but run nothing.
-    pub dry_run: bool,
+    /// How far to go.
+    pub goal: Goal,
+    /// What the builds are held to.
+    pub lock: Option<Arc<Lock>>,
     /// Everything else.
     pub settings: Settings,
+}
+
+impl Request {
+    /// The files that decide what is built.
+    ///
+    /// # Errors
+    /// When a folder can't be read.
+    pub fn inputs(&self) -> Result<Vec<PathBuf>> {
+        lock::inputs(&self.located, &self.variants, &self.settings.output_dir)
+    }
+}
+
+/// How far a request goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Goal {
+    /// Packages.
+    #[default]
+    Build,
+    /// Solved environments; nothing is run.
+    Plan,
+    /// Caches that hold all that a build takes from elsewhere.
+    Fetch,
+}
+
+/// What was brought into the caches for an output.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fetched {
+    /// How many conda packages its environments have.
+    pub packages: usize,
+    /// How many Go modules.
+    pub modules: usize,
+    /// The same, for a lock.
+    #[serde(skip)]
+    pub lock: LockedOutput,
+    /// The channels that were asked, as metadata names them.
+    #[serde(skip)]
+    pub channels: Vec<String>,
 }
 
 /// How a job ended.
@@ -68,6 +111,8 @@ pub enum Status {
     Exists(PathBuf),
     /// Only planned.
     Planned(Box<Plan>),
+    /// Only fetched.
+    Fetched(Box<Fetched>),
     /// No package.
     Failed(Error),
     /// Not tried, because an output before it failed.
@@ -114,6 +159,7 @@ impl JobReport {
             Status::Skipped => StatusWord::Skipped,
             Status::Exists(_) => StatusWord::Exists,
             Status::Planned(_) => StatusWord::Planned,
+            Status::Fetched(_) => StatusWord::Fetched,
             Status::Failed(_) => StatusWord::Failed,
             Status::NotTried => StatusWord::NotTried,
         }
@@ -129,6 +175,7 @@ pub enum StatusWord {
     Skipped,
     Exists,
     Planned,
+    Fetched,
     Failed,
     NotTried,
 }
@@ -148,6 +195,9 @@ pub async fn build(request: &Request, session: &Session, events: &Events) -> Res
         finalize: Finalize::No,
         environment: &request.settings.caller_environment,
     })?;
+    if let Some(lock) = &request.lock {
+        lock.check_inputs(&request.inputs()?)?;
+    }
     let mut reports = Vec::new();
     for selection in &selections {
         let channels = session.channels(&request.settings, selection.rendering.channel_sources.as_deref(), events)?;

@@ -5,9 +5,9 @@ use std::process::Output;
 
 use super::job::{Group, Job, Solved};
 use crate::isolation::Modules;
-use crate::modules::{self, GoRunner, ModuleStore, ProxySettings, SetSettings};
+use crate::modules::{self, GoRunner, Known, ModuleSet, ModuleStore, ProxySettings, SetSettings};
 use crate::process::{self, Command};
-use crate::{Result, host};
+use crate::{Error, Result, host};
 
 /// What Go asks where neither the user nor the toolchain names a proxy.
 const DIRECT: &str = "direct";
@@ -22,23 +22,33 @@ impl Job<'_> {
         let (Some(build_env), true) = (build_env, self.session.mode().shares_modules()) else {
             return Ok(Modules::Empty);
         };
-        let Some(runner) = self.go_runner(group, build_env)? else { return Ok(Modules::Empty) };
-        let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
-        let offline = self.request.settings.offline;
-        let proxy = self.module_store(build_env, offline)?.serve().await?;
-        // This is the time to fetch, so Go may go on with a module's own repository.
-        let settings =
-            SetSettings { folder: self.request.settings.cache_root.join("modsets"), goproxy: proxy.goproxy(!offline) };
-        match modules::module_set(&settings, &found.modules, &runner).await {
+        match self.module_set(group, build_env).await {
             Ok(Some(set)) => Ok(Modules::Shared(set.folder)),
             Ok(None) => Ok(Modules::Empty),
             // The script may do something about it (a patch, `go mod tidy`), or not need what can't be had.
             Err(error) => {
-                let cause = error.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-                self.events.note(&self.name, format!("no modules beforehand: {error}{cause}"));
+                self.events.note(&self.name, format!("no modules beforehand: {}", in_one_line(&error)));
                 Ok(Modules::Empty)
             }
         }
+    }
+
+    /// The modules of the source's main modules, downloaded if they are not there; `None` where there are none to
+    /// download, or no toolchain in its usual place.
+    pub(super) async fn module_set(&self, group: &Group, build_env: &Path) -> Result<Option<ModuleSet>> {
+        let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
+        let folder = self.request.settings.cache_root.join("modsets");
+        match modules::known_set(&folder, &found.modules)? {
+            Known::NotNeeded => return Ok(None),
+            Known::Made(set) => return Ok(Some(set)),
+            Known::Missing => {}
+        }
+        let Some(runner) = self.go_runner(group, build_env)? else { return Ok(None) };
+        let offline = self.request.settings.offline;
+        let proxy = self.module_store(build_env, offline)?.serve().await?;
+        // This is the time to fetch, so Go may go on with a module's own repository.
+        let settings = SetSettings { folder, goproxy: proxy.goproxy(!offline) };
+        modules::module_set(&settings, &found.modules, &runner).await
     }
 
     /// The toolchain of a build environment, for gonda itself; `None` where it is not in its usual place.
@@ -69,10 +79,17 @@ impl Job<'_> {
             noproxy: settings.go.goprivate.clone().unwrap_or_default(),
             sumdb: sumdb.into_iter().filter(|name| name != "off").collect(),
             offline,
+            answers: self.request.lock.as_ref().map(|lock| lock.answers()),
             system_proxies: true,
-            ..ProxySettings::default()
         })
     }
+}
+
+/// An error with its cause and help.
+pub(super) fn in_one_line(error: &Error) -> String {
+    let cause = error.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let help = error.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("{error}{cause}{help}")
 }
 
 /// Whether Go is in the build environment.

@@ -1,5 +1,6 @@
 //! What an output's scripts reach: the user's choice, the recipe's wish, and gonda's module proxy in its place.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +28,11 @@ impl ScriptNetwork {
     /// GOPROXY.
     pub(super) fn go_proxy(&self) -> Option<String> {
         self.proxy.as_ref().map(|proxy| proxy.goproxy(self.mode == Network::On))
+    }
+
+    /// Answers of the module proxy that change with time.
+    pub(super) fn answers(&self) -> BTreeMap<String, String> {
+        self.proxy.as_ref().map(|proxy| proxy.record().answers).unwrap_or_default()
     }
 
     /// What to do where a script seems to have failed for want of a network.

@@ -1,6 +1,6 @@
 //! What the jobs of one gonda process share: channels that were opened, and what the machine gives for isolation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::channels::{ChannelSettings, Channels};
@@ -9,12 +9,15 @@ use crate::modules::{ModuleStore, ProxySettings};
 use crate::settings::Settings;
 use crate::{Events, Result};
 
+/// What stores differ in: upstream, whether it is asked, and answers that are given in its place.
+type StoreKey = (String, bool, Option<BTreeMap<String, String>>);
+
 /// Shared by all jobs of a process.
 pub struct Session {
     mode: Mode,
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
-    /// By upstream and whether it is asked: what several jobs ask for at once is fetched once.
-    stores: Mutex<HashMap<(String, bool), ModuleStore>>,
+    /// What several jobs ask for at once is fetched once.
+    stores: Mutex<HashMap<StoreKey, ModuleStore>>,
 }
 
 impl Session {
@@ -69,7 +72,7 @@ impl Session {
     /// A malformed list of proxies; a cache that can't be written.
     pub fn module_store(&self, settings: ProxySettings) -> Result<ModuleStore> {
         let mut known = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (settings.upstream.clone(), settings.offline);
+        let key = (settings.upstream.clone(), settings.offline, settings.answers.clone());
         if let Some(store) = known.get(&key) {
             return Ok(store.clone());
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use gonda_recipe::{Output, Requirements, ScriptContent, TopLevel};
 
 use super::job::{Group, Job, Solved};
-use crate::{Phase, Result, modules, source};
+use crate::{Phase, Result, source};
 
 impl Job<'_> {
     /// Runs the top level's script, if it has one and no output before this one has run it.
@@ -20,6 +20,7 @@ impl Job<'_> {
         let mut job = self.clone();
         job.output = as_output(&self.output, top);
         job.name = format!("{}-{} (top level)", top.name, top.version);
+        job.lock_key = String::new();
         let solved = job.solve_top_level(group, top).await?;
         job.phase(Phase::Install);
         let room = job.move_in(group, &solved).await?;
@@ -41,7 +42,7 @@ impl Job<'_> {
     }
 
     /// conda-build doesn't run an empty script; a file beside the recipe is one.
-    fn has_script(&self, top: &TopLevel) -> bool {
+    pub(super) fn has_script(&self, top: &TopLevel) -> bool {
         let folder = &self.request.located.recipe_dir;
         let name = if self.output.target_platform.is_windows() { "bld.bat" } else { "build.sh" };
         top.scripts.iter().any(|script| match &script.content {
@@ -51,10 +52,9 @@ impl Job<'_> {
         })
     }
 
-    async fn solve_top_level(&self, group: &Group, top: &TopLevel) -> Result<Solved> {
+    pub(super) async fn solve_top_level(&self, group: &Group, top: &TopLevel) -> Result<Solved> {
         self.phase(Phase::Solve);
-        let floor = modules::toolchain_floor(&group.work)?;
-        let build = self.solve_one("build", &top.build, floor, self.output.build_platform).await?;
+        let build = self.solve_build(group, &top.build).await?;
         let mut host_specs = top.host.clone();
         for package in self.resolve(&build, &top.build).await? {
             // Without a host section there is no host environment for them to enter.

@@ -39,6 +39,8 @@ const GO: &str = "go";
 pub(crate) const FOREIGN: &str = "gonda-foreign";
 /// Where the settings are, in the folder of gonda's own.
 const SETTINGS: &str = "crossing.json";
+/// Where GOPROXY stands that scripts can't change, in the same folder; see [`hold_to_proxy`].
+const PROXY: &str = "goproxy";
 /// Where the journal is, in the same folder.
 const JOURNAL: &str = "journal";
 
@@ -86,9 +88,16 @@ pub(crate) struct Facts<'a> {
     pub(crate) go: bool,
     /// Paths of the source's main modules.
     pub(crate) modules: Vec<String>,
+    /// Scripts don't reach the network.
+    pub(crate) closed: bool,
 }
 
 impl Facts<'_> {
+    /// Whether gonda stands for Go: in a cross build, and where a script's own GOPROXY would lead nowhere.
+    fn stands_for_go(&self, mode: Mode) -> bool {
+        self.crossing().is_some() || (self.closed && self.go && mode.has_fixed_paths())
+    }
+
     /// Whether programs of the target are others than those of the machine.
     fn crossing(&self) -> Option<(Platform, Platform)> {
         let (target, build) = (go_platform(self.target)?, go_platform(self.build)?);
@@ -100,12 +109,12 @@ type Platform = (&'static str, &'static str);
 
 /// What the room of a cross build has in addition; nothing for a native one.
 pub(crate) fn equip(spec: &mut RoomSpec, mode: Mode, facts: &Facts<'_>) {
-    if facts.crossing().is_none() {
+    if !facts.stands_for_go(mode) {
         return;
     }
     spec.own = true;
     let own = Path::new(paths::ROOT).join(paths::OWN);
-    if mode.has_fixed_paths() {
+    if mode.has_fixed_paths() && facts.crossing().is_some() {
         spec.formats.extend(format(facts.target, own.join(FOREIGN)));
     }
     if let (BuildEnv::Shared(shared), true) = (&spec.build_env, facts.go) {
@@ -123,14 +132,19 @@ pub(crate) fn equip(spec: &mut RoomSpec, mode: Mode, facts: &Facts<'_>) {
 /// # Errors
 /// When files can't be written.
 pub(crate) fn furnish(room: &Room, facts: &Facts<'_>) -> Result<()> {
-    let (Some((target, build)), Some(own)) = (facts.crossing(), &room.paths().own) else { return Ok(()) };
+    let platforms = (go_platform(facts.target), go_platform(facts.build));
+    let ((Some(target), Some(build)), Some(own)) = (platforms, &room.paths().own) else { return Ok(()) };
+    if !facts.stands_for_go(room.mode()) {
+        return Ok(());
+    }
     let (disk, seen) = (room.disk(), room.paths());
     let suffix = std::env::consts::EXE_SUFFIX;
     let go_file = format!("{GO}{suffix}");
-    let emulator = Emulator::find(facts.target, Some(&disk.build_prefix));
+    let emulator = facts.crossing().map(|_| Emulator::find(facts.target, Some(&disk.build_prefix)));
     let (emulator, no_emulator) = match emulator {
-        Ok(emulator) => (Some(emulator), None),
-        Err(reason) => (None, Some(reason)),
+        Some(Ok(emulator)) => (Some(emulator), None),
+        Some(Err(reason)) => (None, Some(reason)),
+        None => (None, None),
     };
     let crossing = Crossing {
         target: facts.target,
@@ -154,8 +168,10 @@ pub(crate) fn furnish(room: &Room, facts: &Facts<'_>) -> Result<()> {
     let settings = serde_json::to_vec(&crossing).map_err(std::io::Error::from)?;
     fs_err::write(disk.own.join(SETTINGS), &settings)?;
     let program = disk.own.join(paths::PROGRAM);
-    host::name_again(&program, &disk.own.join(format!("{FOREIGN}{suffix}")))?;
-    host::name_again(&program, &on_disk.tools().join(format!("go_{}_{}_exec{suffix}", target.0, target.1)))?;
+    if facts.crossing().is_some() {
+        host::name_again(&program, &disk.own.join(format!("{FOREIGN}{suffix}")))?;
+        host::name_again(&program, &on_disk.tools().join(format!("go_{}_{}_exec{suffix}", target.0, target.1)))?;
+    }
     host::name_again(&program, &disk.own.join(&go_file))?;
     // A shared environment's Go is replaced by a link where the room shows it; the job's own is moved.
     let go = disk.build_prefix.join("go").join("bin").join(&go_file);
@@ -167,6 +183,18 @@ pub(crate) fn furnish(room: &Room, facts: &Facts<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whatever GOPROXY a script sets from now on, its `go` asks this proxy of gonda's ([`crate::script::correct_go`]), if
+/// gonda stands for Go in the room.
+///
+/// # Errors
+/// When that can't be written down.
+pub(crate) fn hold_to_proxy(room: &Room, proxy: &str) -> Result<()> {
+    match room.paths().own {
+        Some(_) => Ok(fs_err::write(room.disk().own.join(PROXY), proxy)?),
+        None => Ok(()),
+    }
 }
 
 /// The journal of a room's scripts, if they have one.
@@ -237,6 +265,16 @@ impl Crossing {
         let text = fs_err::read(&path)?;
         serde_json::from_slice(&text)
             .map_err(|error| Error::new(Kind::Bug, format!("`{}` can't be read", path.display())).because(error))
+    }
+
+    /// Whether target and machine are the same, and there is nothing to decide.
+    fn is_native(&self) -> bool {
+        (&self.goos, &self.goarch) == (&self.build_goos, &self.build_goarch)
+    }
+
+    /// The GOPROXY that scripts can't change.
+    fn proxy(&self) -> Option<String> {
+        std::fs::read_to_string(self.own.join(PROXY)).ok()
     }
 
     fn build_machine(&self) -> String {

@@ -9,6 +9,7 @@ use super::decide::{Changes, Decision, How, Surroundings, decide};
 use super::go_call::GoCall;
 use super::{Crossing, journal};
 use crate::process::Relay;
+use crate::script::correct_go;
 use crate::{Error, Kind, Result};
 
 /// Does what a call of `go` means; its exit code.
@@ -28,6 +29,16 @@ fn go(crossing: &Crossing, args: &[OsString]) -> Result<u8> {
     // Beside its own files Go finds its root by itself; it isn't there now.
     if std::env::var_os("GOROOT").is_none_or(|root| root.is_empty()) {
         relay.set.push(("GOROOT".to_owned(), crossing.goroot.clone().into()));
+    }
+    if let Some(proxy) = crossing.proxy() {
+        let correction = correct_go(&proxy, |name| std::env::var(name).ok());
+        relay.set.extend(correction.set.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+        if let Some(note) = correction.note {
+            journal::say(crossing, &note);
+        }
+    }
+    if crossing.is_native() {
+        return relay.replace();
     }
     let words: Option<Vec<String>> = args.iter().map(|arg| arg.to_str().map(str::to_owned)).collect();
     let scratch = crossing.own.join("install").join(id().to_string());

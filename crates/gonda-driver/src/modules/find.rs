@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use gonda_gomod::{
-    GoMod, GoWork, InconsistentVendoring, MainModule, ModulesTxt, SyntaxErrors, ToolchainFloor, VendorUse,
+    GoMod, GoVersion, GoWork, InconsistentVendoring, MainModule, ModulesTxt, SyntaxErrors, ToolchainFloor, VendorUse,
     check_vendor, vendor_use,
 };
 
@@ -167,6 +167,19 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Found {
+    /// The file with this `go` line.
+    pub(super) fn file_of(&self, go: &GoVersion) -> Option<PathBuf> {
+        let of_work = self.modules.iter().filter_map(|found| {
+            let line = found.work.as_ref()?.go.as_ref()?;
+            (line.value == *go).then(|| found.folder.join("go.work"))
+        });
+        let mains = self.modules.iter().flat_map(|found| &found.mains);
+        let of_main = mains
+            .filter(|(_, main)| main.go.as_ref().is_some_and(|line| line.value == *go))
+            .map(|(folder, _)| folder.join("go.mod"));
+        of_work.chain(of_main).next()
+    }
+
     fn read(&mut self, folder: &Path) -> Result<()> {
         let work_file = folder.join("go.work");
         let work = match read(&work_file)? {

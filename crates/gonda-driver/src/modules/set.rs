@@ -67,6 +67,35 @@ pub struct SetModule {
     pub go_mod_sum: String,
 }
 
+/// Whether the set of the modules that a source's main modules need is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing is to be downloaded: see [`module_set`].
+    NotNeeded,
+    /// It is there.
+    Made(ModuleSet),
+    /// It must be made.
+    Missing,
+}
+
+/// Looks for a set without making it. `folder` is [`SetSettings::folder`].
+///
+/// # Errors
+///
+/// [`Kind::Machine`] when files can't be read.
+pub fn known_set(folder: &Path, found: &[MainModules]) -> Result<Known> {
+    let roots: Vec<&MainModules> = found.iter().filter(|root| needs_download(root)).collect();
+    if roots.is_empty() {
+        return Ok(Known::NotNeeded);
+    }
+    let key = Skeleton::read(&roots)?.key();
+    Ok(match open(&folder.join(&key), &key)? {
+        Some(set) if set.modules.is_empty() => Known::NotNeeded,
+        Some(set) => Known::Made(set),
+        None => Known::Missing,
+    })
+}
+
 /// Makes the set of the modules that a source's main modules need, or finds it made. `None` where nothing is to be
 /// downloaded: the standard library alone, a vendor folder that serves, nothing but local replacements.
 ///

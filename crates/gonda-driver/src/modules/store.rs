@@ -36,9 +36,9 @@ pub struct ProxySettings {
     pub sumdb: Vec<String>,
     /// Nobody is asked: the store alone, and the last answers in it.
     pub offline: bool,
-    /// Answers that are given instead of asking, by the request's escaped path: those of a lock
-    /// ([`ProxyRecord::answers`]).
-    pub answers: BTreeMap<String, String>,
+    /// The answers of a lock ([`ProxyRecord::answers`]), by the request's escaped path: they are given in place of
+    /// asking, and for what is not among them nobody is asked.
+    pub answers: Option<BTreeMap<String, String>>,
     /// Whether HTTP proxies are taken from the environment and the system's settings.
     pub system_proxies: bool,
 }
@@ -265,8 +265,10 @@ impl ModuleStore {
     async fn changing(&self, request: &Request, path: &str, record: &Mutex<ProxyRecord>) -> Result<Answer, Miss> {
         let settings = &self.0.settings;
         let file = self.file(path);
-        let bytes = if let Some(answer) = settings.answers.get(path) {
-            answer.clone().into_bytes()
+        let bytes = if let Some(answers) = &settings.answers {
+            let missing =
+                || Miss::NotFound(format!("{path}: the lock has no answer to it; `gonda lock` after a build has"));
+            answers.get(path).ok_or_else(missing)?.clone().into_bytes()
         } else if settings.offline {
             let missing = |_| self.refusal(request).err().unwrap_or_else(|| not_in_store(&request.path()));
             tokio::fs::read(&file).await.map_err(missing)?

@@ -424,9 +424,12 @@ async fn checksum_database() {
 async fn answers_are_replayed() {
     let world = World::new();
     let answers = BTreeMap::from([("a.b/c/@v/list".to_owned(), "v0.9.0\n".to_owned())]);
+    let answers = Some(answers);
     let proxy = serve(ProxySettings { answers, ..world.settings(&world.file_url()) }).await.unwrap();
     assert_eq!(get(&proxy, "a.b/c/@v/list").await, "200 v0.9.0");
     assert_eq!(proxy.record().answers["a.b/c/@v/list"], "v0.9.0\n");
+    let other = get(&proxy, "a.b/c/@latest").await;
+    assert!(other.starts_with("404 ") && other.contains("the lock has no answer"), "{other}");
 }
 
 #[tokio::test]
@@ -546,9 +549,13 @@ fn main_modules() {
 #[test]
 fn floor_of_a_work_folder() {
     let top = tempfile::tempdir().unwrap();
-    assert_eq!(toolchain_floor(&top.path().join("missing")).unwrap(), Vec::<String>::new());
+    assert_eq!(toolchain_floor(&top.path().join("missing")).unwrap(), None);
     write(top.path().join("cmd/go.mod"), "module a.b\ngo 1.22.1\ntoolchain go1.23.0\n");
-    assert_eq!(toolchain_floor(top.path()).unwrap(), ["go >=1.22.1"]);
+    let floor = toolchain_floor(top.path()).unwrap().unwrap();
+    assert_eq!(
+        [floor.go, floor.required, floor.preferred, floor.file],
+        ["1.22.1", "go >=1.22.1", "go >=1.23.0", "cmd/go.mod"]
+    );
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct Placed {
     pub src_dir: PathBuf,
     /// Where each source lies, in the recipe's order.
     pub folders: Vec<PathBuf>,
+    /// What each source is, in the recipe's order, for a lock: `sha256:…` of a file, `git:<commit>`; `path` for a folder
+    /// of the recipe's author.
+    pub identities: Vec<String>,
     /// Remarks for the log.
     pub remarks: Vec<String>,
 }
@@ -42,6 +45,11 @@ fn place_all(fetched: &[Fetched], work_dir: &Path) -> Result<Placed> {
     let mut root = Root::new(work_dir);
     let mut placed = Placed { src_dir: work_dir.to_path_buf(), ..Placed::default() };
     for one in fetched {
+        placed.identities.push(match &one.found {
+            Found::File { sha256, .. } | Found::Path { sha256: Some(sha256), .. } => format!("sha256:{sha256}"),
+            Found::Git(git) => format!("git:{}", git.commit),
+            Found::Path { .. } => "path".to_owned(),
+        });
         let folder = root::folder_path(one.source.folder.as_deref().unwrap_or_default())?;
         let newest = match &one.found {
             Found::File { path, name, .. } => place_file(one, path, name, &folder, &mut root, &mut placed)?,

@@ -1,8 +1,10 @@
 //! `gonda build`: the main job.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use gonda_driver::build::{self, JobReport, Request, Session, Status};
+use gonda_driver::build::{self, Goal, JobReport, Request, Session, Status};
+use gonda_driver::lock::{self, Lock};
 use gonda_driver::{Kind, Result};
 use gonda_recipe::ConfigPlatform;
 use serde_json::{Value, json};
@@ -35,12 +37,17 @@ pub(crate) async fn run(
             Some(session) => session,
             None => session.insert(Session::open(&settings, &events).await?),
         };
+        let lock = match args.locked {
+            true => Some(Arc::new(Lock::read(lock::folder(&located))?)),
+            false => None,
+        };
         let request = Request {
             located,
             variants,
             targets: super::targets(&args.selection)?,
             config_platform: ConfigPlatform::Target,
-            dry_run: args.dry_run,
+            goal: if args.dry_run { Goal::Plan } else { Goal::Build },
+            lock,
             settings,
         };
         reports.extend(build::build(&request, session, &events).await?);
@@ -64,7 +71,7 @@ fn flags(args: &BuildArgs) -> Layer {
 }
 
 /// The highest code of the jobs.
-fn code(reports: &[JobReport]) -> u8 {
+pub(super) fn code(reports: &[JobReport]) -> u8 {
     let codes = reports.iter().map(|report| match &report.status {
         Status::Failed(error) => error.kind.exit_code(),
         Status::Built { tests, .. } if tests.is_failure() => Kind::Build.exit_code(),
@@ -73,7 +80,7 @@ fn code(reports: &[JobReport]) -> u8 {
     codes.max().unwrap_or(0)
 }
 
-fn show(reports: &[JobReport], reporter: &Reporter, format: Format) -> Result<()> {
+pub(super) fn show(reports: &[JobReport], reporter: &Reporter, format: Format) -> Result<()> {
     if format == Format::Json {
         let values: Vec<Value> = reports.iter().map(value).collect();
         reporter.data(&json!({ "event": "summary", "jobs": values }).to_string());
@@ -107,6 +114,10 @@ fn row(report: &JobReport) -> Vec<String> {
         Status::Skipped => ("skipped by the recipe", String::new(), String::new()),
         Status::Exists(_) => ("exists", String::new(), String::new()),
         Status::Planned(_) => ("planned", String::new(), String::new()),
+        Status::Fetched(fetched) => {
+            package = format!("{package}: {} packages, {} modules", fetched.packages, fetched.modules);
+            ("fetched", String::new(), String::new())
+        }
         Status::Failed(_) => ("failed", String::new(), String::new()),
         Status::NotTried => ("not tried", String::new(), String::new()),
     };
@@ -130,6 +141,7 @@ fn value(report: &JobReport) -> Value {
         }
         Status::Exists(path) => value["package"] = json!({ "path": path }),
         Status::Planned(plan) => value["plan"] = json!(plan),
+        Status::Fetched(fetched) => value["fetched"] = json!(fetched),
         Status::Failed(error) => value["error"] = error_value(error),
         Status::Skipped | Status::NotTried => {}
     }
@@ -174,8 +186,15 @@ pub(crate) async fn go_licenses(
     let settings = config::settings(fixed, layer, surroundings)?;
     let session = Session::open(&settings, &events).await?;
     let targets = vec![settings.build_platform];
-    let request =
-        Request { located, variants, targets, config_platform: ConfigPlatform::Target, dry_run: false, settings };
+    let request = Request {
+        located,
+        variants,
+        targets,
+        config_platform: ConfigPlatform::Target,
+        goal: Goal::Build,
+        lock: None,
+        settings,
+    };
     for report in build::build(&request, &session, &events).await? {
         if let Status::Failed(error) = report.status {
             return Err(error);

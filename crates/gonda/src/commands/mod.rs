@@ -2,7 +2,9 @@
 
 pub(crate) mod build;
 pub(crate) mod channel;
+pub(crate) mod fetch;
 pub(crate) mod inspect;
+pub(crate) mod lock;
 pub(crate) mod render;
 pub(crate) mod test;
 pub(crate) mod verify;

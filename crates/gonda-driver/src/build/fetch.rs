@@ -1,0 +1,184 @@
+//! `gonda fetch` and `gonda lock`: whatever a build takes from elsewhere is brought into the caches. Nothing is run but
+//! `go mod download`, which executes nothing of what it brings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use gonda_recipe::Tests;
+use rattler_conda_types::{RepoDataRecord, Subdir};
+use serde_json::Value;
+
+use super::Fetched;
+use super::job::{Group, Job, Solved, name_of};
+use super::modules::{has_go, in_one_line};
+use crate::isolation::paths;
+use crate::lock::{self, LockedOutput};
+use crate::modules;
+use crate::settings::TestMode;
+use crate::{Phase, Result, environment};
+
+/// How many packages are fetched at the same time.
+const PARALLEL_PACKAGES: usize = 8;
+
+impl Job<'_> {
+    /// Brings packages and Go modules into the caches; the source is there.
+    pub(super) async fn fetch(&self, group: &Group, solved: Solved) -> Result<Fetched> {
+        self.phase(Phase::Fetch);
+        let test = self.solve_tests().await?;
+        let mut records: BTreeMap<String, RepoDataRecord> = BTreeMap::new();
+        let mut add = |list: &[RepoDataRecord]| {
+            records.extend(list.iter().map(|record| (record.url.to_string(), record.clone())));
+        };
+        for list in [&solved.build, &solved.host, &test] {
+            add(list);
+        }
+        if let Some(top) = self.output.build.top_level.as_ref().filter(|top| self.has_script(top)) {
+            let top = self.solve_top_level(group, top).await?;
+            add(&top.build);
+            add(&top.host);
+        }
+        let packages = records.len();
+        let fetching = records.into_values().map(|record| async move { self.channels.extracted(&record).await });
+        stream::iter(fetching).buffer_unordered(PARALLEL_PACKAGES).try_for_each(|_| async { Ok(()) }).await?;
+        let modules = self.fetch_modules(group, &solved).await?;
+        let cache_root = &self.request.settings.cache_root;
+        let (build_platform, target) = (self.output.build_platform, self.output.target_platform);
+        let lock = LockedOutput {
+            key: self.lock_key.clone(),
+            build_string: self.output.build_string.clone(),
+            environments: vec![
+                ("build", build_platform.to_string(), solved.build),
+                ("host", target.to_string(), solved.host),
+                ("test", target.to_string(), test),
+            ],
+            sources: group.placed.identities.clone(),
+            go_sums: go_sums(&group.work)?,
+            answers: modules::recall_answers(cache_root, &self.request.located.recipe),
+        };
+        Ok(Fetched { packages, modules, lock, channels: self.channels.names() })
+    }
+
+    /// The modules of the source's main modules, into the store and into the set that jobs will see. How many there are.
+    async fn fetch_modules(&self, group: &Group, solved: &Solved) -> Result<usize> {
+        if !has_go(solved) {
+            return Ok(0);
+        }
+        // The environment that a build would share, if it can; it is only run here.
+        let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
+        let cache_root = &self.request.settings.cache_root;
+        let platform = self.output.build_platform;
+        let build_env = environment::shared(self.channels, &solved.build, platform, &seen, cache_root).await?;
+        match self.module_set(group, &build_env).await {
+            Ok(set) => Ok(set.map_or(0, |set| set.modules.len())),
+            // The script may do something about it: a patch, `go mod tidy`.
+            Err(error) => {
+                self.events.warn(&self.name, format!("not all modules could be fetched: {}", in_one_line(&error)));
+                Ok(0)
+            }
+        }
+    }
+
+    /// What the output's tests need, where they would run.
+    async fn solve_tests(&self) -> Result<Vec<RepoDataRecord>> {
+        let target = self.output.target_platform;
+        if self.request.settings.test == TestMode::Skip || Subdir::current() != Some(target) {
+            return Ok(Vec::new());
+        }
+        let mut all: BTreeMap<String, RepoDataRecord> = BTreeMap::new();
+        for requirements in test_requirements(&self.output.tests) {
+            let mut specs = self.output.depends.clone();
+            specs.extend(requirements);
+            let specs = self.without_own_packages(&specs);
+            let records = self.solve_one("test", &specs, Vec::new(), target).await?;
+            all.extend(records.into_iter().map(|record| (record.url.to_string(), record)));
+        }
+        Ok(all.into_values().collect())
+    }
+
+    /// Requirements without the recipe's own packages, which are not built yet; in their place stands what they require.
+    pub(super) fn without_own_packages(&self, specs: &[String]) -> Vec<String> {
+        let outputs = &self.selection.rendering.outputs;
+        let mut open = specs.to_vec();
+        let mut own_seen = BTreeSet::new();
+        let mut found = Vec::new();
+        while let Some(spec) = open.pop() {
+            // A pin of a v1 recipe in its symbolic form names a package of the recipe, or repeats one that is there.
+            if spec.starts_with('{') {
+                continue;
+            }
+            let name = name_of(&spec);
+            match outputs.iter().find(|output| !output.skip && output.name.eq_ignore_ascii_case(name)) {
+                Some(own) if own_seen.insert(own.name.clone()) => open.extend(own.requirements.run.clone()),
+                Some(_) => {}
+                None => found.push(spec),
+            }
+        }
+        found.reverse();
+        found
+    }
+}
+
+/// What each test asks for beside the package itself.
+fn test_requirements(tests: &Tests) -> Vec<Vec<String>> {
+    match tests {
+        Tests::Legacy(test) => {
+            let mut specs = test.requires.clone();
+            if !test.imports.is_empty() && !specs.iter().any(|spec| name_of(spec) == "python") {
+                specs.push("python".to_owned());
+            }
+            vec![specs]
+        }
+        Tests::List(tests) => tests.iter().map(|test| of_listed(&test.spec)).collect(),
+    }
+}
+
+/// The same for an entry of CEP 14's list.
+fn of_listed(entry: &Value) -> Vec<String> {
+    const LANGUAGES: [(&str, &str); 4] = [("python", "python"), ("perl", "perl"), ("r", "r-base"), ("ruby", "ruby")];
+    let list = |pointer: &str| -> Vec<String> {
+        let list = entry.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        list.iter().filter_map(|spec| spec.as_str().map(str::to_owned)).collect()
+    };
+    let mut specs = list("/requirements/run");
+    specs.extend(list("/requirements/build"));
+    specs
+        .extend(LANGUAGES.iter().filter(|(key, _)| entry.get(key).is_some()).map(|(_, package)| (*package).to_owned()));
+    if entry.get("python").is_some_and(|python| python.get("pip_check") != Some(&Value::Bool(false))) {
+        specs.push("pip".to_owned());
+    }
+    specs
+}
+
+/// Digests of the go.sum files of a source's main modules.
+pub(super) fn go_sums(work: &Path) -> Result<BTreeMap<String, String>> {
+    let found = modules::find_main_modules(work, work, &[])?;
+    let mains = found.modules.iter().flat_map(|found| &found.mains).map(|(folder, _)| folder.join("go.sum"));
+    let workspaces = found.modules.iter().map(|found| found.folder.join("go.work.sum"));
+    let files: BTreeSet<PathBuf> = mains.chain(workspaces).filter(|file| file.is_file()).collect();
+    files
+        .into_iter()
+        .map(|file| {
+            let name = file.strip_prefix(work).unwrap_or(&file);
+            let name = name.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
+            Ok((name, lock::digest_of(&fs_err::read(&file)?)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn listed_tests() {
+        let check = |entry: Value, expected: &[&str]| assert_eq!(of_listed(&entry), expected, "{entry}");
+        check(json!({"script": ["x"]}), &[]);
+        check(json!({"script": ["x"], "requirements": {"run": ["a >=1"], "build": ["b"]}}), &["a >=1", "b"]);
+        check(json!({"python": {"imports": ["x"]}}), &["python", "pip"]);
+        check(json!({"python": {"imports": ["x"], "pip_check": false}}), &["python"]);
+        check(json!({"package_contents": {"bin": ["x"]}}), &[]);
+    }
+}
