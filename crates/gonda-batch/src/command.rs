@@ -366,6 +366,7 @@ impl Machine<'_> {
         };
         let lower = path.to_ascii_lowercase();
         if lower.ends_with(".bat") || lower.ends_with(".cmd") {
+            let path = self.real(&path);
             let frame = self.script_frame(&path, name, rest)?;
             if called || self.frames.is_empty() {
                 return self.frame(frame, streams);

@@ -131,7 +131,10 @@ impl Machine<'_> {
         let expanded = expand::percent(command, self, false);
         let node = Reader::new(&expanded, &mut || None).line().map_err(|message| self.error(message))?;
         let buffer = Rc::new(RefCell::new(Vec::new()));
+        // How it ends is nobody's business.
+        let level = self.level;
         self.apart(&node, &Streams { output: Sink::Buffer(Rc::clone(&buffer)), ..streams.clone() }, false)?;
+        self.level = level;
         let bytes = buffer.borrow();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }

@@ -186,6 +186,18 @@ impl Channels {
         }
     }
 
+    /// Which of the packages that a request names its channels have for its platform, in any version.
+    ///
+    /// # Errors
+    /// As [`Channels::solve`], but for requirements that can't be fulfilled.
+    pub async fn known(&self, request: &SolveRequest) -> Result<BTreeSet<String>> {
+        let specs = parse_specs(&request.what, &request.specs)?;
+        let repodata = self.repodata(request, &specs).await?;
+        let names = repodata.iter().flat_map(RepoData::iter).map(|record| record.package_record.name.as_normalized());
+        let names: BTreeSet<String> = names.map(str::to_owned).collect();
+        Ok(request.specs.iter().filter(|spec| names.contains(*spec)).cloned().collect())
+    }
+
     /// What a package exports to those that are built with it: from its channel's `run_exports.json`, else from the
     /// package itself, which is fetched into the cache. A package without run exports has empty ones.
     ///

@@ -220,7 +220,7 @@ impl Job<'_> {
             prefix: &disk.prefix,
             seen_prefix: &seen_prefix,
             fixed_prefix: &fixed_prefix,
-            also_seen: &[],
+            also_seen: &batch::also_seen(&self.output, &seen_prefix),
             prior,
             added: None,
             foreign: &foreign,
