@@ -114,7 +114,8 @@ fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The first `target_platform` of a variant file. conda-smithy writes them without selectors or Jinja.
+/// The first `target_platform` of a variant file, else the platform that its name begins with: where the recipe does not
+/// use the key, conda-smithy leaves it out. It writes the files without selectors or Jinja.
 fn target_of(file: &Path) -> Result<Option<String>> {
     let text = fs_err::read_to_string(file)?;
     let config: serde_yaml::Value = serde_yaml::from_str(&text).map_err(|error| {
@@ -125,7 +126,16 @@ fn target_of(file: &Path) -> Result<Option<String>> {
         Some(serde_yaml::Value::Sequence(items)) => items.first(),
         other => other,
     };
-    Ok(first.and_then(serde_yaml::Value::as_str).map(str::to_owned))
+    let named = || file.file_stem().and_then(|name| platform_named(&name.to_string_lossy()));
+    Ok(first.and_then(serde_yaml::Value::as_str).map(str::to_owned).or_else(named))
+}
+
+/// The platform in a variant file's name: `linux_64_python3.12`, and `linux_` of old.
+fn platform_named(name: &str) -> Option<String> {
+    let mut words = name.split('_');
+    let os = words.next().filter(|os| matches!(*os, "linux" | "osx" | "win"))?;
+    let named = words.next().map(|arch| format!("{os}-{arch}")).filter(|platform| platform.parse::<Subdir>().is_ok());
+    Some(named.unwrap_or_else(|| format!("{os}-64")))
 }
 
 #[cfg(test)]
@@ -148,6 +158,11 @@ mod tests {
             assert_eq!(ci_support(&found, Subdir::Win64).unwrap(), [root.join(".ci_support/win_64_.yaml")]);
             assert_eq!(ci_support_targets(&found).unwrap(), [Subdir::Linux64, Subdir::Win64]);
         }
+        std::fs::write(root.join(".ci_support/osx_arm64_.yaml"), "channel_targets:\n- conda-forge main\n").unwrap();
+        std::fs::write(root.join(".ci_support/osx_.yaml"), "channel_targets:\n- conda-forge main\n").unwrap();
+        let found = locate(root).unwrap();
+        assert_eq!(ci_support(&found, Subdir::OsxArm64).unwrap(), [root.join(".ci_support/osx_arm64_.yaml")]);
+        assert_eq!(ci_support(&found, Subdir::Osx64).unwrap(), [root.join(".ci_support/osx_.yaml")]);
         assert_eq!(locate(&root.join("nothing")).unwrap_err().kind, Kind::Usage);
         assert_eq!(locate(&root.join(".ci_support")).unwrap_err().kind, Kind::Usage);
     }

@@ -14,7 +14,7 @@ use crate::{Error, Kind, Result};
 pub struct Selected<'a> {
     /// The recipe.
     pub located: &'a Located,
-    /// The user's variant files. Without `-m` files, a feedstock's own `.ci_support` files are used.
+    /// The user's variant files. Without `-m` or `-e` files, a feedstock's own `.ci_support` files are used.
     pub variants: VariantFiles,
     /// Target platforms, in order.
     pub targets: Vec<Subdir>,
@@ -66,7 +66,7 @@ pub fn select(selected: &Selected) -> Result<Vec<Selection>> {
 
 /// The `.ci_support` files to use one by one; a single `None` where the recipe's own variants are all there is.
 fn variant_sets(selected: &Selected, target: Subdir) -> Result<Vec<Option<PathBuf>>> {
-    if !selected.variants.additional.is_empty() {
+    if !selected.variants.additional.is_empty() || selected.variants.exclusive.is_some() {
         return Ok(vec![None]);
     }
     let files = locate::ci_support(selected.located, target)?;

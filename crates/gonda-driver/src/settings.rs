@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use rattler_conda_types::Subdir;
 
+use crate::channels::ChannelSettings;
 use crate::isolation::Isolation;
+use crate::rebuild::Environments;
 
 /// Everything a run of the driver depends on, besides recipes.
 #[derive(Debug, Clone)]
@@ -34,6 +36,10 @@ pub struct Settings {
     pub keep_work: bool,
     /// Leave out what the output folder or a channel already has.
     pub skip_existing: bool,
+    /// Build even what was built before from the same inputs.
+    pub rebuild: bool,
+    /// What takes the place of a solve and of answers that change with time.
+    pub record: Option<std::sync::Arc<Recorded>>,
     /// zstd level of archives; `None` is gonda's default.
     pub compression_level: Option<i32>,
     /// How many processors a job may use (`CPU_COUNT`, compression).
@@ -45,6 +51,30 @@ pub struct Settings {
     /// The caller's environment: only names that a recipe lists in `script_env` (and, with an open network, proxies
     /// and certificates) are taken from it.
     pub caller_environment: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// How to reach channels of these names.
+    pub(crate) fn channel_settings(&self, channels: Vec<String>) -> ChannelSettings {
+        ChannelSettings {
+            channels,
+            channel_alias: self.channels.alias.clone(),
+            cache_root: self.cache_root.clone(),
+            offline: self.offline,
+            base_dir: self.base_dir.clone(),
+        }
+    }
+}
+
+/// What a package that is built again says of its output.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The output's name.
+    pub output: String,
+    /// Its environments.
+    pub environments: Environments,
+    /// The module proxy's answers to questions such as `@latest`.
+    pub answers: BTreeMap<String, String>,
 }
 
 /// Which channels are asked.
@@ -111,6 +141,8 @@ pub enum TestMode {
     /// Those of packages that this machine can run.
     #[default]
     Native,
+    /// Those too that an emulator on this machine can run: qemu's user mode, wine.
+    NativeAndEmulated,
     /// None.
     Skip,
 }

@@ -107,6 +107,9 @@ pub struct Requirements {
     pub run: Vec<String>,
     /// Constraints at run time.
     pub run_constrained: Vec<String>,
+    /// Whatever else stands in the section; it has no meaning.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// Which of an output's environments.

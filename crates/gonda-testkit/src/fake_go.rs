@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The folder of a fake SDK.
 ///
-/// `go` prints `fake go: GOOS=… GOARCH=… CGO_ENABLED=… GOFLAGS=… GOPROXY=… GOVCS=… args: …` to stderr, so that it lands in the job's log.
+/// `go` prints `fake go: GOOS=… GOARCH=… CGO_ENABLED=… GOFLAGS=… args: …; GOPROXY=… GOVCS=…` to stderr, so that it lands in the job's log.
 /// `go build … -o FILE` writes a shell script that prints its arguments; `go version` and `go env` answer.
 #[derive(Debug, Clone)]
 pub struct FakeGo {
@@ -37,7 +37,7 @@ impl FakeGo {
 }
 
 const SCRIPT: &str = r#"#!/bin/sh
-echo "fake go: GOOS=$GOOS GOARCH=$GOARCH CGO_ENABLED=$CGO_ENABLED GOFLAGS=$GOFLAGS GOPROXY=$GOPROXY GOVCS=$GOVCS args: $*" >&2
+echo "fake go: GOOS=$GOOS GOARCH=$GOARCH CGO_ENABLED=$CGO_ENABLED GOFLAGS=$GOFLAGS args: $*; GOPROXY=$GOPROXY GOVCS=$GOVCS" >&2
 case "$1" in
   version) echo "go version go@VERSION@ ${GOOS:-linux}/${GOARCH:-amd64}"; exit 0 ;;
   env) shift; [ "$1" = GOVERSION ] && echo "go@VERSION@"; [ "$1" = GOPATH ] && echo "$GOPATH"; exit 0 ;;

@@ -436,7 +436,8 @@ impl JinjaContext<'_, '_> {
     fn pin(args: &Args, index: usize, name: &str, default: &str) -> PyResult<Option<String>> {
         match args.get(index, name) {
             None => Ok(Some(default.to_owned())),
-            Some(Value::None) => Ok(None),
+            // `False` and an empty text bound nothing, either.
+            Some(value) if !super::python::truth(value)? => Ok(None),
             Some(value) => value.to_text().map(|text| Some(text.to_string())),
         }
     }

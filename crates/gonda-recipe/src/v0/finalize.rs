@@ -9,10 +9,10 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use super::error::Fail;
-use super::meta::{Meta, OutputEntry, expand_requirements, first_word, is_true, merge_top_level};
+use super::meta::{Meta, OutputEntry, UsedVariant, expand_requirements, first_word, is_true, merge_top_level};
 use super::outputs::{Package, insert_variant_versions, output_meta};
 use super::session::{Session, Solving};
-use super::spec::complete;
+use super::spec::{complete, from_requirements_txt};
 use super::variant::text_of;
 use super::version::apply_pin;
 use crate::{Env, PinnedOutput, Resolved, ResolvedPackage};
@@ -44,7 +44,7 @@ pub(crate) fn finalize_outputs(
     bypass: bool,
     plan: &Plan<'_>,
 ) -> Result<Vec<Package>, Fail> {
-    let mut finished: IndexMap<(String, BTreeMap<String, Json>), OutputEntry> = IndexMap::new();
+    let mut finished: IndexMap<(String, UsedVariant), OutputEntry> = IndexMap::new();
     for (index, (_, package)) in packages.into_iter().enumerate() {
         let package = package.borrow().clone();
         if package.skip() {
@@ -56,7 +56,7 @@ pub(crate) fn finalize_outputs(
         meta.used = RefCell::default();
         let name = package.name(session)?;
         let is_target = match &plan.target {
-            Some((target, used)) => *target == name && *used == package.used_variant(session)?,
+            Some((target, used)) => *target == name && *used == *package.used_variant(session)?,
             None => false,
         };
         if is_target {
@@ -83,7 +83,7 @@ pub(crate) fn finalize_outputs(
         finished.insert(key, OutputEntry { dict: output, meta: Rc::new(RefCell::new(done)) });
     }
     // The used variant may have changed by what was added.
-    let mut packages: IndexMap<(String, BTreeMap<String, Json>), Package> = IndexMap::new();
+    let mut packages: IndexMap<(String, UsedVariant), Package> = IndexMap::new();
     for entry in finished.into_values() {
         let key = {
             let meta = entry.meta.borrow();
@@ -489,6 +489,10 @@ fn pin_run(session: &Session<'_>, meta: &mut Meta, others: &Excluded, extra: &[S
         }
         Ok(specs)
     };
+    if meta.has_path && meta.list("requirements", "run").is_empty() {
+        let listed = requirements_txt(session, meta)?;
+        meta.section_mut("requirements").insert("run".to_owned(), json_list(listed));
+    }
     let mut run = pinned(meta, ("requirements", "run"))?;
     run.sort();
     full.sort();
@@ -510,6 +514,24 @@ fn pin_run(session: &Session<'_>, meta: &mut Meta, others: &Excluded, extra: &[S
         meta.section_mut("test").insert("requires".to_owned(), json_list(unique));
     }
     Ok(())
+}
+
+/// The run requirements of a recipe that lists none, but has a `requirements.txt`.
+fn requirements_txt(session: &Session<'_>, meta: &Meta) -> Result<Vec<String>, Fail> {
+    let Some(text) = session.read(&session.folder.join("requirements.txt")) else { return Ok(Vec::new()) };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            from_requirements_txt(line).ok_or_else(|| {
+                Fail::fatal(meta.mistake(
+                    session,
+                    &["requirements", "run"],
+                    format!("`{line}` of `requirements.txt` is no requirement"),
+                    Some("write `name`, `name=1.2` or `name>=1.2`, or list the run requirements in the recipe"),
+                ))
+            })
+        })
+        .collect()
 }
 
 fn pin_from_build(

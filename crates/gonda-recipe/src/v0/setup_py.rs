@@ -1,5 +1,6 @@
 //! `load_setup_py_data`: what a `setup.py` hands to `setup(…)`. conda-build runs the file; here it is read: literal
-//! arguments, and names that are assigned a literal before, are taken, everything else is left out.
+//! arguments, names that are assigned a literal before, and calls of functions that do nothing but return one, are
+//! taken; everything else is left out.
 
 use std::collections::HashMap;
 
@@ -8,7 +9,21 @@ use super::python::{Dict, Key, Value};
 /// The literal arguments of the last `setup(…)` call of a file.
 pub(crate) fn read(text: &str) -> Value {
     let mut names: HashMap<String, Value> = HashMap::new();
+    let mut function: Option<&str> = None;
     for line in text.lines() {
+        if !line.trim().is_empty() && !line.starts_with([' ', '\t', '#']) {
+            function = line.strip_prefix("def ").and_then(|head| head.trim_end().strip_suffix("():"));
+        } else if let Some(name) = function
+            && let Some(value) = line.trim_start().strip_prefix("return ")
+        {
+            // What a call gives is known by the call itself. The first `return` must be the body's own.
+            let mut reader = Reader { rest: value, names: &names, depth: 0 };
+            let value = reader.value();
+            if let Some(value) = value {
+                names.insert(format!("{name}()"), value);
+            }
+            function = None;
+        }
         if let Some((name, value)) = line.split_once('=') {
             let name = name.trim();
             let plain = !name.is_empty() && name.chars().all(|c| c == '_' || c.is_alphanumeric());
@@ -170,6 +185,10 @@ impl Reader<'_> {
             "False" => Some(Value::Bool(false)),
             "None" => Some(Value::None),
             _ if self.rest.starts_with(['\'', '"']) && matches!(word.as_str(), "r" | "u" | "b") => self.literal(),
+            _ if self.rest.starts_with("()") => {
+                self.rest = &self.rest[2..];
+                self.names.get(&format!("{word}()")).cloned()
+            }
             _ => self.names.get(&word).cloned(),
         }
     }

@@ -1,5 +1,6 @@
 //! Requirements as conda reads them (conda's `MatchSpec`), and conda-build's completions.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -19,17 +20,8 @@ impl Spec {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let body = text.split('#').next().unwrap_or_default();
         let body = body.split(" if ").next().unwrap_or_default();
-        let (body, brackets) = match (body.rfind('['), body.ends_with(']')) {
-            (Some(open), true) => {
-                let open = body.find('[').unwrap_or(open);
-                (&body[..open], &body[open + 1..body.len() - 1])
-            }
-            _ => (body, ""),
-        };
-        let body = match (body.find('('), body.ends_with(')')) {
-            (Some(open), true) => &body[..open],
-            _ => body,
-        };
+        let (body, brackets) = cut(body, '[', ']');
+        let (body, _) = cut(&body, '(', ')');
         // `channel:namespace:name`.
         let body = body.rsplit(':').next().unwrap_or_default();
         let end = body.find(|c| " =<>!~".contains(c)).unwrap_or(body.len());
@@ -45,14 +37,17 @@ impl Spec {
             version = Some(sanitize_version(&raw_version, raw_build.is_some()));
             build = raw_build;
         }
-        for pair in brackets.split([',', ' ']) {
-            if let Some((key, value)) = pair.split_once('=') {
-                let value = value.trim_matches(['"', '\'']).to_owned();
-                match key.trim() {
-                    "version" => version = Some(sanitize_version(&value, false)),
-                    "build" => build = Some(value),
-                    _ => {}
+        static PAIR: LazyLock<Option<Regex>> =
+            LazyLock::new(|| Regex::new(r#"([a-zA-Z0-9_-]+)=(?:"([^'"]*)"|'([^'"]*)'|([^'", ]*))(?:[, ]|$)"#).ok());
+        for pair in PAIR.iter().flat_map(|pattern| pattern.captures_iter(brackets)) {
+            let value = [2, 3, 4].into_iter().find_map(|group| pair.get(group)).map_or("", |value| value.as_str());
+            match &pair[1] {
+                _ if value.is_empty() => {
+                    return Err(format!("invalid requirement `{text}`: `{}` has no value", &pair[1]));
                 }
+                "version" => version = Some(sanitize_version(value, false)),
+                "build" => build = Some(value.to_owned()),
+                _ => {}
             }
         }
         let version = match version {
@@ -74,6 +69,15 @@ impl Spec {
     }
 }
 
+/// Takes the last bracketed part out of a text, wherever it stands: `name[extra] >=1` is `name >=1`.
+fn cut(text: &str, open: char, close: char) -> (Cow<'_, str>, &str) {
+    let found = text.rfind(close).and_then(|end| Some((text[..end].rfind(open)?, end)));
+    match found {
+        Some((start, end)) => (Cow::Owned(text.replace(&text[start..=end], "")), &text[start + 1..end]),
+        None => (Cow::Borrowed(text), ""),
+    }
+}
+
 /// CEP 26's rule for names; globs are not checked.
 fn check_name(name: &str) -> Result<(), String> {
     if name.contains('*') {
@@ -91,6 +95,9 @@ fn check_name(name: &str) -> Result<(), String> {
         Some(_) => return Err("invalid package name".to_owned()),
         None => lower.strip_prefix('_').unwrap_or(&lower),
     };
+    if body.starts_with(['.', '-']) {
+        return Err("invalid package name".to_owned());
+    }
     let mut separators = 0;
     for c in body.chars() {
         separators = if c.is_ascii_alphanumeric() { 0 } else { separators + 1 };
@@ -179,4 +186,33 @@ pub(crate) fn complete(spec: &str) -> String {
         return format!("{name} {version}");
     }
     format!("{name} {version}.*")
+}
+
+/// A line of a `requirements.txt` as a requirement (conda's `spec_from_line`): `name=1.2` and pip's `name>=1.2`.
+pub(crate) fn from_requirements_txt(line: &str) -> Option<String> {
+    let line = line.split('#').next().unwrap_or_default().trim_end();
+    let end = line.find(|c: char| "=<>!".contains(c) || c.is_whitespace()).unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    let (name, rest) = (name.to_lowercase(), rest.trim_start());
+    if name.is_empty() {
+        return None;
+    }
+    if rest.is_empty() {
+        return Some(name);
+    }
+    if let Some(parts) = rest.strip_prefix('=').map(|rest| rest.split('=').collect::<Vec<_>>())
+        && parts.len() <= 2
+        && parts.iter().all(|part| !part.is_empty())
+    {
+        return Some(format!("{name} {}", parts.join(" ")));
+    }
+    let operator = ["==", "!=", ">=", "<=", "~=", ">", "<"].into_iter().find(|operator| rest.starts_with(operator))?;
+    if rest.len() == operator.len() {
+        return None;
+    }
+    if let Some(version) = rest.strip_prefix("~= ") {
+        let (series, _) = version.rsplit_once('.').filter(|_| !version.contains("~="))?;
+        return Some(format!("{name} >={version},=={series}.*"));
+    }
+    Some(format!("{name} {}", rest.replace(' ', "")))
 }

@@ -60,6 +60,7 @@ pub(super) fn output(state: &Rendered, variant: &RenderedVariant, world: &dyn Wo
             host: list(&requirements.host)?,
             run: list(&requirements.run)?,
             run_constrained: list(&requirements.run_constraints)?,
+            other: serde_json::Map::new(),
         },
         depends: foreseen(&requirements.run)?,
         constrains: foreseen(&requirements.run_constraints)?,

@@ -1,14 +1,12 @@
 //! What a Windows target needs on a machine that isn't Windows.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use gonda_recipe::Output;
 
 use super::job::{Job, name_of};
 use crate::channels::{self, SolveRequest};
-use crate::isolation::{Bind, Mode, paths};
-use crate::{Error, Kind, Result, host};
+use crate::{Result, host};
 
 /// What stands in place of a build requirement that exists for Windows build machines alone.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,28 +115,10 @@ impl Job<'_> {
     }
 }
 
-/// gonda itself, for its scripts to be run by.
-pub(super) fn bind(output: &Output, mode: Mode) -> Result<Option<Bind>> {
-    if !output.target_platform.is_windows() || output.build_platform.is_windows() || !mode.has_fixed_paths() {
-        return Ok(None);
-    }
-    Ok(Some(Bind { disk: own_program()?, seen: program(mode)?, writable: false }))
-}
-
-/// gonda itself, as a script sees it.
-pub(super) fn program(mode: Mode) -> Result<PathBuf> {
-    if mode.has_fixed_paths() { Ok(Path::new(paths::ROOT).join("gonda")) } else { own_program() }
-}
-
 /// The prefix as a batch file sees it, which its files may hold.
 pub(super) fn also_seen(output: &Output, prefix: &str) -> Vec<String> {
     let by_batch = output.target_platform.is_windows() && !output.build_platform.is_windows();
     by_batch.then(|| gonda_batch::translate::to_windows(prefix)).into_iter().collect()
-}
-
-fn own_program() -> Result<PathBuf> {
-    std::env::current_exe()
-        .map_err(|error| Error::new(Kind::Machine, "gonda can't find its own program").because(error))
 }
 
 #[cfg(test)]
