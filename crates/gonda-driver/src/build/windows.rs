@@ -1,11 +1,8 @@
 //! What a Windows target needs on a machine that isn't Windows.
 
-use std::collections::BTreeSet;
-
 use gonda_recipe::Output;
 
 use super::job::{Job, name_of};
-use crate::channels::{self, SolveRequest};
 use crate::{Result, host};
 
 /// What stands in place of a build requirement that exists for Windows build machines alone.
@@ -55,14 +52,14 @@ impl Job<'_> {
         }
         let with_c = specs.iter().any(|spec| name_of(spec).starts_with("go-cgo_"));
         let steads: Vec<(&String, Stead<'_>)> = specs.iter().map(|spec| (spec, stead(name_of(spec), with_c))).collect();
-        let wanted: Vec<String> = steads
+        let wanted: Vec<&str> = steads
             .iter()
             .flat_map(|(_, stead)| match stead {
-                Stead::Packages(packages) => packages.iter().map(|package| (*package).to_owned()).collect(),
+                Stead::Packages(packages) => packages.clone(),
                 _ => Vec::new(),
             })
             .collect();
-        let known = if wanted.is_empty() { BTreeSet::new() } else { self.known(wanted).await? };
+        let lacking = self.channels.lacking(&wanted, self.output.build_platform).await?;
         let mut found: Vec<String> = Vec::new();
         for (spec, stead) in steads {
             let packages = match stead {
@@ -79,7 +76,7 @@ impl Job<'_> {
             for package in packages {
                 let program = host::find_program(program_of(package), &host::system_path());
                 let said = match program {
-                    Some(program) if !known.contains(package) => {
+                    Some(program) if lacking.iter().any(|name| name == package) => {
                         format!(
                             "`{spec}` is left out: no channel has `{package}`, scripts get the machine's `{}`",
                             program.display()
@@ -97,21 +94,6 @@ impl Job<'_> {
             }
         }
         Ok(found)
-    }
-
-    /// Which of these packages the build platform's channels have.
-    async fn known(&self, names: Vec<String>) -> Result<BTreeSet<String>> {
-        let platform = self.output.build_platform;
-        self.channels
-            .known(&SolveRequest {
-                what: format!("build environment of `{}`", self.output.name),
-                specs: names,
-                constraints: Vec::new(),
-                platform,
-                virtual_packages: channels::virtual_packages(platform, false)?,
-                extra_channel: Some(self.request.settings.output_dir.clone()),
-            })
-            .await
     }
 }
 
