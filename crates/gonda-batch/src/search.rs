@@ -270,8 +270,7 @@ impl Options {
     /// Letters behind a slash, several at once; the files of `/g:`.
     fn read(&mut self, letters: &str) -> Result<Vec<String>, String> {
         let mut files = Vec::new();
-        let mut chars = letters.char_indices();
-        while let Some((at, letter)) = chars.next() {
+        for (at, letter) in letters.char_indices() {
             match letter.to_ascii_lowercase() {
                 'b' => self.start = true,
                 'e' => self.end = true,
