@@ -44,7 +44,7 @@ fn program_of(package: &str) -> &str {
     if package == "coreutils" { "cp" } else { package }
 }
 
-impl Job<'_> {
+impl Job {
     /// Build requirements as this machine has them; what was replaced or left out is told.
     pub(super) async fn for_this_machine(&self, specs: &[String]) -> Result<Vec<String>> {
         if !self.output.target_platform.is_windows() || self.output.build_platform.is_windows() {
