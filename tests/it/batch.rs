@@ -117,6 +117,25 @@ fn a_windows_package_is_built_from_a_batch_file() {
 }
 
 #[test]
+fn requirements_of_windows_build_machines_are_replaced() {
+    let lab = Lab::fake();
+    let feedstock = batch_recipe(&lab, "go build -o %LIBRARY_BIN%\\hello.exe .\necho %PREFIX%> %PREFIX%\\where.txt\n");
+    let recipe = feedstock.read("recipe/meta.yaml");
+    let wanted = "    - posix  # [win]\n    - vs2022_win-64\n    - {{ compiler('go-nocgo') }}\n";
+    feedstock.write("recipe/meta.yaml", recipe.replace("    - {{ compiler('go-nocgo') }}\n", wanted));
+    lab.build(feedstock.root(), &["--target-platform", "win-64"])
+        .succeeds()
+        .says("`vs2022_win-64` is left out: it is for Windows build machines")
+        .says("`posix` is left out: no channel has `bash`, scripts get the machine's `/");
+    // The prefix as the script saw it is a placeholder.
+    let paths = crate::support::info(&lab.world.the_package(), "paths.json").unwrap();
+    assert!(
+        paths.contains("\"prefix_placeholder\"") && paths.contains("C:\\\\opt") || !paths.contains("/opt/gonda"),
+        "{paths}"
+    );
+}
+
+#[test]
 fn a_mistake_in_a_batch_file_has_its_place() {
     let lab = Lab::fake();
     let feedstock = batch_recipe(&lab, "@echo off\necho one\n  powershell -Command x\n");

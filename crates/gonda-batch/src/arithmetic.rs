@@ -152,10 +152,29 @@ impl Reader<'_> {
                 self.at += 1;
             }
             let text: String = self.chars[start..self.at].iter().collect();
-            number(&text).ok_or("missing operand, or no number")?
+            match number(&text) {
+                Some(value) => value,
+                None if text.is_empty() => return Err("missing operand".into()),
+                None if text.len() > 9 && text.chars().all(|c| c.is_ascii_digit()) => {
+                    return Err("numbers are limited to 32 bits".into());
+                }
+                None => return Err("invalid number: numbers are decimal, hexadecimal (0x11) or octal (021)".into()),
+            }
         };
         self.depth -= 1;
         Ok(value)
+    }
+}
+
+/// errorlevel after a mistake (the texts and numbers of cmd's own message table).
+pub(crate) fn code(why: &str) -> i32 {
+    match why.split_once(' ').map_or(why, |(first, _)| first) {
+        "unbalanced" => 1_073_750_988,
+        "missing" if why.contains("operand") => 1_073_750_989,
+        "invalid" => 1_073_750_991,
+        "numbers" => 1_073_750_992,
+        "divide" => 1_073_750_993,
+        _ => 1_073_750_990,
     }
 }
 

@@ -1,22 +1,27 @@
 //! Commands by name: those of the language itself, then those that work on files, then batch files and programs.
 
 use crate::expand::{self, Names};
-use crate::run::{Done, Flow, Machine, Streams, items, label_name};
+use crate::run::{Done, Flow, Machine, items, label_name};
+use crate::streams::Streams;
 use crate::syntax::{Node, Reader, is_delimiter};
 use crate::{arithmetic, paths};
 
 /// Commands of cmd.exe that gonda knows.
-const KNOWN: [&str; 35] = [
-    "call", "cd", "chdir", "cls", "color", "copy", "del", "dir", "echo", "endlocal", "erase", "exit", "goto", "md",
-    "mkdir", "move", "path", "pause", "popd", "prompt", "pushd", "rd", "rem", "ren", "rename", "rmdir", "set",
-    "setlocal", "shift", "title", "type", "ver", "verify", "vol", "assoc",
+const KNOWN: [&str; 40] = [
+    "break", "call", "cd", "chdir", "cls", "color", "copy", "date", "del", "dir", "echo", "endlocal", "erase", "exit",
+    "ftype", "goto", "md", "mkdir", "move", "path", "pause", "popd", "prompt", "pushd", "rd", "rem", "ren", "rename",
+    "rmdir", "set", "setlocal", "shift", "start", "time", "title", "type", "ver", "verify", "vol", "assoc",
 ];
 
 /// Commands of cmd.exe that gonda doesn't do.
-const UNKNOWN: [&str; 8] = ["break", "date", "ftype", "keys", "mklink", "start", "time", "dpath"];
+const UNKNOWN: [&str; 3] = ["dpath", "keys", "mklink"];
 
 /// Programs of Windows that gonda does itself.
-const PROGRAMS: [&str; 5] = ["xcopy", "robocopy", "where", "findstr", "chcp"];
+const PROGRAMS: [&str; 13] =
+    ["attrib", "chcp", "cmd", "fc", "find", "findstr", "mode", "more", "robocopy", "sort", "timeout", "where", "xcopy"];
+
+/// Those of them whose names other systems have too.
+const SHARED_NAMES: [&str; 4] = ["find", "more", "sort", "timeout"];
 
 /// Programs of Windows itself that gonda doesn't do. A machine may have one of its own, which is then run; else the script
 /// would go on without what it counts on.
@@ -69,7 +74,12 @@ impl Machine<'_> {
         let name = name.replace('"', "");
         let bare = name.to_ascii_lowercase();
         let bare = bare.strip_suffix(".exe").unwrap_or(&bare);
-        if PROGRAMS.contains(&bare) {
+        // With a path in front only where Windows has it.
+        let bare = match bare.rsplit_once(['\\', '/']) {
+            Some((folder, file)) if folder.ends_with("system32") => file,
+            _ => bare,
+        };
+        if PROGRAMS.contains(&bare) && !self.means_other_system(bare, rest) {
             return self.own_program(bare, rest, streams);
         }
         self.outside(&name, rest, streams, called)
@@ -121,7 +131,19 @@ impl Machine<'_> {
                 }
                 Ok(Flow::Next(true))
             }
-            "rem" | "title" | "prompt" | "color" | "cls" | "verify" | "vol" | "assoc" | "pause" => Ok(Flow::Next(true)),
+            "start" => self.start(rest, streams),
+            // No clock: the same script gives the same result.
+            "date" => {
+                self.put(&streams.output, b"01/01/1980\r\n");
+                Ok(self.done(0))
+            }
+            "time" => {
+                self.put(&streams.output, b" 0:00:00.00\r\n");
+                Ok(self.done(0))
+            }
+            "rem" | "break" | "ftype" | "title" | "prompt" | "color" | "cls" | "verify" | "vol" | "assoc" | "pause" => {
+                Ok(Flow::Next(true))
+            }
             "ver" => {
                 self.put(&streams.output, b"\r\nMicrosoft Windows [Version 10.0.19045]\r\n");
                 Ok(self.done(0))
@@ -218,7 +240,7 @@ impl Machine<'_> {
             }
             Err(why) => {
                 self.put(&streams.error, format!("{why}.\r\n").as_bytes());
-                Ok(self.done(if why.starts_with("divide") { 1_073_750_993 } else { 1_073_750_988 }))
+                Ok(self.done(arithmetic::code(&why)))
             }
         }
     }
@@ -344,6 +366,7 @@ impl Machine<'_> {
         };
         let lower = path.to_ascii_lowercase();
         if lower.ends_with(".bat") || lower.ends_with(".cmd") {
+            let path = self.real(&path);
             let frame = self.script_frame(&path, name, rest)?;
             if called || self.frames.is_empty() {
                 return self.frame(frame, streams);
@@ -390,9 +413,87 @@ impl Machine<'_> {
 
     fn own_program(&mut self, name: &str, rest: &str, streams: &Streams) -> Done {
         match name {
-            "chcp" => Ok(self.done(0)),
+            "chcp" | "mode" | "timeout" => Ok(self.done(0)),
+            "attrib" if items(rest).iter().any(|word| word.starts_with(['+', '-'])) => Ok(self.done(0)),
+            "attrib" => Err(self.error("gonda doesn't know `attrib` without a change")),
+            "cmd" => self.interpreter(rest, streams),
+            "findstr" | "find" | "sort" | "more" | "fc" => self.search_program(name, rest, streams),
             _ => self.file_command(name, rest, streams),
         }
+    }
+
+    /// Whether arguments are written for the program that unix has under this name, and it is there: `find . -name x`.
+    fn means_other_system(&self, name: &str, rest: &str) -> bool {
+        let words = items(rest);
+        let unix = match name {
+            "find" => !words.iter().any(|word| word.starts_with(['"', '/'])),
+            "timeout" => words.first().is_some_and(|word| !word.starts_with('/')) && words.len() > 1,
+            _ => words.iter().any(|word| word.starts_with('-')),
+        };
+        SHARED_NAMES.contains(&name) && unix && self.find_program(name).is_some()
+    }
+
+    /// `start`: waited for in any case, for nothing may go on when a build ends.
+    fn start(&mut self, rest: &str, streams: &Streams) -> Done {
+        let mut rest = rest.trim_start_matches(is_delimiter);
+        let folder = self.folder.clone();
+        if rest.starts_with('"') {
+            // The first word in quotes is the window's title.
+            rest = first_token(rest).1.trim_start_matches(is_delimiter);
+        }
+        while let Some(switch) = rest.strip_prefix('/') {
+            let (word, after) = first_token(switch);
+            let lower = word.to_ascii_lowercase();
+            rest = after.trim_start_matches(is_delimiter);
+            match lower.as_str() {
+                "wait" | "w" | "b" | "min" | "max" | "low" | "normal" | "high" | "belownormal" | "abovenormal"
+                | "i" => {}
+                "d" => {
+                    let (path, after) = first_token(rest);
+                    self.folder = paths::absolute(path, &self.folder);
+                    rest = after.trim_start_matches(is_delimiter);
+                }
+                _ => return Err(self.error(format!("gonda doesn't know `start /{word}`"))),
+            }
+        }
+        let flow = if rest.is_empty() { Ok(Flow::Next(true)) } else { self.command(rest, streams, true) };
+        self.folder = folder;
+        flow
+    }
+
+    /// `cmd /c …`: an interpreter of its own, of which nothing stays but its code.
+    fn interpreter(&mut self, rest: &str, streams: &Streams) -> Done {
+        let mut rest = rest.trim_start_matches(is_delimiter);
+        let mut delayed = false;
+        let line = loop {
+            let Some(switch) = rest.strip_prefix('/') else {
+                return Err(self.error("gonda doesn't know `cmd` without `/c`"));
+            };
+            let end = switch.find(|c: char| is_delimiter(c) || c == '/').unwrap_or(switch.len());
+            let (word, after) = switch.split_at(end);
+            match word.to_ascii_lowercase().as_str() {
+                "c" | "k" | "r" => break after.trim(),
+                "v:on" | "v" => delayed = true,
+                "v:off" | "d" | "q" | "s" | "a" | "u" | "e:on" | "e" => {}
+                _ => return Err(self.error(format!("gonda doesn't know `cmd /{word}`"))),
+            }
+            rest = after.trim_start_matches(is_delimiter);
+        };
+        // Quotes around all of it go, but for those around a program's name with a blank in it.
+        let quotes = line.matches('"').count();
+        let is_name = quotes == 2 && line.ends_with('"') && self.find_program(&line.replace('"', "")).is_some();
+        let line = match line.strip_prefix('"') {
+            Some(inner) if !is_name => match inner.rfind('"') {
+                Some(last) => format!("{}{}", &inner[..last], &inner[last + 1..]),
+                None => inner.to_owned(),
+            },
+            _ => line.to_owned(),
+        };
+        let expanded = expand::percent(&line, self, false);
+        let node = Reader::new(&expanded, &mut || None).line().map_err(|message| self.error(message))?;
+        self.level = 0;
+        self.apart(&node, streams, delayed)?;
+        Ok(Flow::Next(self.level == 0))
     }
 }
 

@@ -1,11 +1,12 @@
-//! Commands that work on files: `copy xcopy robocopy move ren del mkdir rmdir cd pushd popd type dir where findstr`.
+//! Commands that work on files: `copy move ren del mkdir rmdir cd pushd popd type dir where`.
 
 use crate::host::Entry;
 use crate::paths;
-use crate::run::{Done, Flow, Machine, Streams, is_nul, items};
+use crate::run::{Done, Flow, Machine, items};
+use crate::streams::{Streams, is_nul};
 
 /// Folders within folders go at most this deep.
-const DEEPEST: usize = 200;
+pub(crate) const DEEPEST: usize = 200;
 
 impl Machine<'_> {
     pub(crate) fn file_command(&mut self, word: &str, rest: &str, streams: &Streams) -> Done {
@@ -46,7 +47,6 @@ impl Machine<'_> {
             "xcopy" => Ok(self.xcopy(&words, &switches, streams)),
             "robocopy" => Ok(self.robocopy(&words, &switches, streams)),
             "where" => Ok(self.where_(&words, has("q"), streams)),
-            "findstr" => self.findstr(&words, &switches, streams),
             _ => Err(self.error(format!("gonda doesn't know the command `{word}`"))),
         }
     }
@@ -73,15 +73,15 @@ impl Machine<'_> {
         (switches, words)
     }
 
-    fn full(&self, path: &str) -> String {
+    pub(crate) fn full(&self, path: &str) -> String {
         paths::absolute(path, &self.folder)
     }
 
-    fn is_folder(&self, full: &str) -> bool {
+    pub(crate) fn is_folder(&self, full: &str) -> bool {
         self.host.stat(full).is_some_and(|entry| entry.folder)
     }
 
-    fn fail(&mut self, streams: &Streams, text: &str, level: i32) -> Flow {
+    pub(crate) fn fail(&mut self, streams: &Streams, text: &str, level: i32) -> Flow {
         self.put(&streams.error, format!("{text}\r\n").as_bytes());
         self.done(level)
     }
@@ -110,7 +110,7 @@ impl Machine<'_> {
     }
 
     /// A path with the case that the folders have.
-    fn real(&self, full: &str) -> String {
+    pub(crate) fn real(&self, full: &str) -> String {
         let mut parts = full.split('\\');
         let mut path = parts.next().unwrap_or("C:").to_owned();
         for part in parts.filter(|part| !part.is_empty()) {
@@ -155,7 +155,7 @@ impl Machine<'_> {
         self.done(level)
     }
 
-    fn make_all(&mut self, full: &str) -> std::io::Result<()> {
+    pub(crate) fn make_all(&mut self, full: &str) -> std::io::Result<()> {
         let mut path = String::new();
         for part in full.split('\\').filter(|part| !part.is_empty()) {
             if !path.is_empty() {
@@ -194,7 +194,7 @@ impl Machine<'_> {
         Flow::Next(ok)
     }
 
-    fn remove_tree(&mut self, full: &str, depth: usize) -> std::io::Result<()> {
+    pub(crate) fn remove_tree(&mut self, full: &str, depth: usize) -> std::io::Result<()> {
         if depth > DEEPEST {
             return Err(std::io::Error::other("folders are nested too deeply"));
         }
@@ -467,130 +467,15 @@ impl Machine<'_> {
         }
     }
 
-    fn xcopy(&mut self, words: &[String], switches: &[String], streams: &Streams) -> Flow {
-        let has = |letter: &str| switches.iter().any(|switch| switch == letter);
-        let (from, to) = match words {
-            [from, to] => (from.clone(), to.clone()),
-            [from] => (from.clone(), ".".to_owned()),
-            _ => return self.fail(streams, "Invalid number of parameters", 4),
-        };
-        let source = self.full(&from);
-        let target = self.full(&to);
-        let (folder, pattern) = if self.is_folder(&source) {
-            (source, "*".to_owned())
-        } else {
-            let (folder, name) = paths::split(&source);
-            (folder.trim_end_matches('\\').to_owned(), name.to_owned())
-        };
-        let single = !paths::has_wildcard(&pattern);
-        let mut found = Vec::new();
-        let (below, empty) = (has("s") || has("e"), has("e"));
-        self.gather(&folder, "", &pattern, below, empty, 0, &mut found);
-        if single && found.is_empty() {
-            return self.fail(streams, &format!("File not found - {pattern}\r\n0 File(s) copied"), 4);
-        }
-        // A single file to a name that isn't there: cmd would ask; without /i a file is meant.
-        let as_file = single && !has("i") && !to.ends_with(['\\', '/']) && !self.is_folder(&target);
-        let mut count = 0;
-        for (path, is_folder) in found {
-            let goal = if as_file { target.clone() } else { paths::join(&target, &path) };
-            let done = if is_folder {
-                self.make_all(&goal)
-            } else {
-                let (above, _) = paths::split(&goal);
-                let above = above.trim_end_matches('\\').to_owned();
-                count += 1;
-                self.make_all(&above).and_then(|()| self.host.copy(&paths::join(&folder, &path), &goal))
-            };
-            if let Err(error) = done {
-                return self.fail(streams, &error.to_string(), 4);
-            }
-        }
-        if !has("q") || count > 0 {
-            self.put(&streams.output, format!("{count} File(s) copied\r\n").as_bytes());
-        }
-        self.done(0)
-    }
-
-    /// Files, and folders where empty ones count, below a folder: relative paths.
-    #[allow(clippy::too_many_arguments)]
-    fn gather(
-        &self,
-        folder: &str,
-        inner: &str,
-        pattern: &str,
-        below: bool,
-        empty: bool,
-        depth: usize,
-        found: &mut Vec<(String, bool)>,
-    ) {
-        if depth > DEEPEST {
-            return;
-        }
-        let here = if inner.is_empty() { folder.to_owned() } else { paths::join(folder, inner) };
-        for entry in self.host.list(&here) {
-            let path = if inner.is_empty() { entry.name.clone() } else { paths::join(inner, &entry.name) };
-            if !entry.folder {
-                if paths::fits(pattern, &entry.name) {
-                    found.push((path, false));
-                }
-            } else if below {
-                if empty {
-                    found.push((path.clone(), true));
-                }
-                if !entry.link {
-                    self.gather(folder, &path, pattern, below, empty, depth + 1, found);
-                }
-            }
-        }
-    }
-
-    /// Exit code 1: files were copied; 0: nothing to do; 16: a mistake.
-    fn robocopy(&mut self, words: &[String], switches: &[String], streams: &Streams) -> Flow {
-        let [from, to, patterns @ ..] = words else { return self.fail(streams, "Invalid Parameter", 16) };
-        let has = |name: &str| switches.iter().any(|switch| switch == name);
-        let (source, target) = (self.full(from), self.full(to));
-        if !self.is_folder(&source) {
-            return self.fail(streams, "The system cannot find the file specified.", 16);
-        }
-        let (below, empty) = (has("s") || has("e") || has("mir"), has("e") || has("mir"));
-        let all = ["*".to_owned()];
-        let mut found = Vec::new();
-        for pattern in if patterns.is_empty() { &all } else { patterns } {
-            self.gather(&source, "", pattern, below, empty, 0, &mut found);
-        }
-        let mut level = 0;
-        for (path, is_folder) in found {
-            let goal = paths::join(&target, &path);
-            let origin = paths::join(&source, &path);
-            let done = if is_folder {
-                self.make_all(&goal)
-            } else {
-                let equal =
-                    self.host.stat(&goal).is_some() && self.host.read(&goal).ok() == self.host.read(&origin).ok();
-                if equal {
-                    continue;
-                }
-                let above = paths::split(&goal).0.trim_end_matches('\\').to_owned();
-                level = 1;
-                self.make_all(&above).and_then(|()| {
-                    self.host.copy(&origin, &goal)?;
-                    if has("mov") || has("move") { self.host.remove(&origin) } else { Ok(()) }
-                })
-            };
-            if let Err(error) = done {
-                return self.fail(streams, &error.to_string(), 16);
-            }
-        }
-        self.done(level)
-    }
-
     fn where_(&mut self, words: &[String], quiet: bool, streams: &Streams) -> Flow {
         let mut level = 0;
         for word in words {
             match self.find_program(word) {
                 Some(_) if quiet => {}
-                Some(path) => self.put(&streams.output, format!("{path}\r\n").as_bytes()),
+                Some(path) => {
+                    let path = self.real(&path);
+                    self.put(&streams.output, format!("{path}\r\n").as_bytes());
+                }
                 None => {
                     self.fail(streams, "INFO: Could not find files for the given pattern(s).", 1);
                     level = 1;
@@ -598,49 +483,6 @@ impl Machine<'_> {
             }
         }
         self.done(level)
-    }
-
-    /// Lines with a text; regular expressions are an error, never a wrong answer.
-    fn findstr(&mut self, words: &[String], switches: &[String], streams: &Streams) -> Done {
-        let mut fold = false;
-        let mut invert = false;
-        let mut literal = None;
-        for switch in switches {
-            match switch.as_str() {
-                "i" => fold = true,
-                "v" => invert = true,
-                "l" => {}
-                other if other.starts_with("c:") => literal = Some(other[2..].replace('"', "")),
-                other => return Err(self.error(format!("gonda doesn't know `findstr /{other}`"))),
-            }
-        }
-        let (texts, files) = match (&literal, words) {
-            (Some(text), files) => (vec![text.clone()], files),
-            (None, [texts, files @ ..]) => (texts.split(' ').map(str::to_owned).collect(), files),
-            (None, []) => return Err(self.error("`findstr` names no text")),
-        };
-        if texts.iter().any(|text| text.contains(['*', '[', '\\', '^', '$'])) {
-            return Err(
-                self.error(format!("gonda doesn't know regular expressions in `findstr`: `{}`", texts.join(" ")))
-            );
-        }
-        let mut input = String::new();
-        if files.is_empty() {
-            let bytes =
-                streams.input.as_ref().map(|input| std::mem::take(&mut *input.borrow_mut())).unwrap_or_default();
-            input = String::from_utf8_lossy(&bytes).into_owned();
-        }
-        for word in files {
-            for file in self.files(word) {
-                input.push_str(&String::from_utf8_lossy(&self.host.read(&file).unwrap_or_default()));
-            }
-        }
-        let case = |text: &str| if fold { text.to_lowercase() } else { text.to_owned() };
-        let fits = |line: &str| texts.iter().any(|text| case(line).contains(&case(text))) != invert;
-        let lines: Vec<&str> = input.lines().filter(|line| fits(line)).collect();
-        let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        self.put(&streams.output, text.as_bytes());
-        Ok(self.done(i32::from(lines.is_empty())))
     }
 }
 
@@ -676,8 +518,6 @@ fn knows(word: &str, switch: &str) -> bool {
             ]
         }
         "where" => &["q"],
-        // It looks at its own.
-        "findstr" => return true,
         _ => &[],
     };
     known.contains(&switch)

@@ -12,10 +12,14 @@ mod command;
 mod expand;
 mod files;
 mod host;
+mod loops;
 mod paths;
 mod run;
+mod search;
+mod streams;
 mod syntax;
 pub mod translate;
+mod trees;
 
 pub use host::{Call, Entry, Host, Keep, Stream, Target, split_arguments};
 
@@ -42,6 +46,8 @@ pub struct Error {
 pub struct Script<'a> {
     /// Its file, as an absolute Windows path.
     pub path: &'a str,
+    /// What it was called by: `%0`.
+    pub name: &'a str,
     /// The rest of the command line as typed.
     pub arguments: &'a str,
     /// The current folder, as an absolute Windows path.
@@ -66,7 +72,7 @@ pub struct Outcome {
 pub fn run(script: &Script<'_>, host: &mut dyn Host) -> Result<Outcome, Error> {
     let mut machine = Machine::new(host, script.folder, script.variables);
     let streams = machine.streams();
-    let frame = machine.script_frame(script.path, script.path, script.arguments)?;
+    let frame = machine.script_frame(script.path, script.name, script.arguments)?;
     match machine.frame(frame, &streams)? {
         Flow::Next(_) | Flow::Exit => {}
         _ => return Err(machine.error("the script ended in an odd way")),

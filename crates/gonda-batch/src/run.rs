@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::expand::{self, Names};
-use crate::host::{Call, Host, Stream, Target};
-use crate::syntax::{Condition, Direction, ForKind, Node, Reader, Redirection, is_delimiter};
+use crate::host::{Call, Host, Stream};
+use crate::streams::{Sink, Streams, is_nul};
+use crate::syntax::{Condition, Node, Reader, is_delimiter};
 use crate::{Error, arithmetic, paths};
 
 /// Scripts and labels that call one another, and commands within commands over all of them, go at most this deep: the
 /// thread's stack must do.
 const DEEPEST: usize = 32;
 const DEEPEST_COMMAND: usize = 120;
-/// Folders within folders.
-const DEEPEST_FOLDER: usize = 200;
 /// Bytes that a program may print into a pipe or a `for /f`, which are kept until it ends.
 const MOST_KEPT: usize = 256 << 20;
 
@@ -57,47 +56,6 @@ pub(crate) struct Saved {
     variables: BTreeMap<String, (String, String)>,
     folder: String,
     delayed: bool,
-}
-
-/// Where bytes go.
-#[derive(Clone)]
-pub(crate) enum Sink {
-    Host(Stream),
-    Null,
-    File(String),
-    Buffer(Rc<RefCell<Vec<u8>>>),
-}
-
-impl Sink {
-    fn target(&self) -> Target<'_> {
-        match self {
-            Self::Host(stream) => Target::Script(*stream),
-            Self::Null => Target::Null,
-            Self::File(path) => Target::File(path),
-            Self::Buffer(_) => Target::Kept,
-        }
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Host(one), Self::Host(other)) => one == other,
-            (Self::Null, Self::Null) => true,
-            (Self::File(one), Self::File(other)) => one == other,
-            (Self::Buffer(one), Self::Buffer(other)) => Rc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
-
-/// Where bytes come from: what is left of them.
-pub(crate) type Source = Option<Rc<RefCell<Vec<u8>>>>;
-
-/// Standard streams of a command.
-#[derive(Clone)]
-pub(crate) struct Streams {
-    pub(crate) input: Source,
-    pub(crate) output: Sink,
-    pub(crate) error: Sink,
 }
 
 pub(crate) struct Machine<'h> {
@@ -381,11 +339,22 @@ impl<'h> Machine<'h> {
     }
 
     /// Runs a command in an interpreter of its own: a batch file that it names is called.
-    fn child(&mut self, node: &Node, streams: &Streams) -> Done {
+    pub(crate) fn child(&mut self, node: &Node, streams: &Streams) -> Done {
         match self.run(node, streams)? {
             Flow::Chain(frame) => self.frame(*frame, streams),
             flow => Ok(flow),
         }
+    }
+
+    /// The same, in a fresh state of which nothing stays but the code.
+    pub(crate) fn apart(&mut self, node: &Node, streams: &Streams, delayed: bool) -> Result<(), Error> {
+        let (variables, folder) = (self.variables.clone(), self.folder.clone());
+        let loops = std::mem::take(&mut self.loops);
+        let echo = std::mem::replace(&mut self.echo, false);
+        let delayed = std::mem::replace(&mut self.delayed, delayed);
+        let done = self.child(node, streams);
+        (self.variables, self.folder, self.loops, self.echo, self.delayed) = (variables, folder, loops, echo, delayed);
+        done.map(drop)
     }
 
     /// Both sides are interpreters of their own: what they set is lost.
@@ -409,65 +378,6 @@ impl<'h> Machine<'h> {
             self.level = 0;
         }
         Ok(Flow::Next(ok))
-    }
-
-    fn redirect(&mut self, redirections: &[Redirection], streams: &Streams) -> Result<Option<Streams>, Error> {
-        let mut streams = streams.clone();
-        for redirection in redirections {
-            let sink = match &redirection.to {
-                Direction::Same(handle) => match handle {
-                    1 => streams.output.clone(),
-                    2 => streams.error.clone(),
-                    _ => Sink::Null,
-                },
-                Direction::From(target) => {
-                    let target = self.text(target);
-                    if is_nul(&target) {
-                        streams.input = Some(Rc::default());
-                        continue;
-                    }
-                    match self.host.read(&paths::absolute(&target, &self.folder)) {
-                        Ok(bytes) => streams.input = Some(Rc::new(RefCell::new(bytes))),
-                        Err(_) => {
-                            self.put(&streams.error, b"The system cannot find the file specified.\r\n");
-                            return Ok(None);
-                        }
-                    }
-                    continue;
-                }
-                Direction::To(target) | Direction::After(target) => {
-                    let target = self.text(target);
-                    if is_nul(&target) {
-                        Sink::Null
-                    } else {
-                        let path = paths::absolute(&target, &self.folder);
-                        let append = matches!(redirection.to, Direction::After(_));
-                        if self.host.write(&path, &[], append).is_err() {
-                            self.put(&streams.error, b"The system cannot find the path specified.\r\n");
-                            return Ok(None);
-                        }
-                        Sink::File(path)
-                    }
-                }
-            };
-            match redirection.handle {
-                1 => streams.output = sink,
-                2 => streams.error = sink,
-                // Handles beyond these exist in cmd, but nothing reads them.
-                _ => {}
-            }
-        }
-        Ok(Some(streams))
-    }
-
-    pub(crate) fn put(&mut self, sink: &Sink, bytes: &[u8]) {
-        match sink {
-            Sink::Host(stream) => self.host.print(*stream, bytes),
-            Sink::Null => {}
-            // The file could be opened: what fails now is the disk's, and shows in what comes after.
-            Sink::File(path) => drop(self.host.write(path, bytes, true)),
-            Sink::Buffer(buffer) => buffer.borrow_mut().extend_from_slice(bytes),
-        }
     }
 
     fn holds(&mut self, condition: &Condition, fold: bool) -> Result<bool, Error> {
@@ -532,137 +442,10 @@ impl<'h> Machine<'h> {
         fitting.map(|entry| (format!("{folder}{}", entry.name), entry.folder)).collect()
     }
 
-    fn for_(&mut self, kind: &ForKind, variable: char, set: &str, body: &Node, streams: &Streams) -> Done {
-        let set = self.text(set);
-        let rounds: Vec<Vec<(char, String)>> = match kind {
-            ForKind::Numbers => return self.numbers(variable, &set, body, streams),
-            ForKind::Items | ForKind::Folders => {
-                let folders = *kind == ForKind::Folders;
-                items(&set)
-                    .into_iter()
-                    .flat_map(|item| {
-                        if !paths::has_wildcard(&item) {
-                            return vec![item];
-                        }
-                        let fitting = self.matches(&item).into_iter().filter(|(_, folder)| *folder == folders);
-                        fitting.map(|(path, _)| path).collect()
-                    })
-                    .map(|item| vec![(variable, item)])
-                    .collect()
-            }
-            ForKind::Tree(folder) => {
-                let folder = folder.as_deref().map(|folder| self.text(folder)).unwrap_or_else(|| ".".into());
-                let top = paths::absolute(&folder, &self.folder);
-                let mut found = Vec::new();
-                self.tree(&top, &items(&set), &mut found, 0);
-                found.into_iter().map(|path| vec![(variable, path)]).collect()
-            }
-            ForKind::Parse(options) => {
-                let options = expand::unquote(&self.text(options));
-                self.parse_rounds(variable, &set, &options, streams)?
-            }
-        };
-        let mut ok = true;
-        for round in rounds {
-            let depth = self.loops.len();
-            self.loops.extend(round);
-            let flow = self.run(body, streams);
-            self.loops.truncate(depth);
-            match flow? {
-                Flow::Next(fine) => ok = fine,
-                flow => return Ok(flow),
-            }
-        }
-        Ok(Flow::Next(ok))
-    }
-
-    fn numbers(&mut self, variable: char, set: &str, body: &Node, streams: &Streams) -> Done {
-        let numbers: Vec<i64> =
-            items(set).iter().map(|item| i64::from(arithmetic::number(item).unwrap_or(0))).collect();
-        let [mut at, step, end] = [0, 1, 2].map(|index: usize| numbers.get(index).copied().unwrap_or(0));
-        let mut ok = true;
-        while (step >= 0 && at <= end) || (step < 0 && at >= end) {
-            self.loops.push((variable, at.to_string()));
-            let flow = self.run(body, streams);
-            self.loops.pop();
-            match flow? {
-                Flow::Next(fine) => ok = fine,
-                flow => return Ok(flow),
-            }
-            at += step;
-        }
-        Ok(Flow::Next(ok))
-    }
-
-    fn tree(&self, folder: &str, patterns: &[String], found: &mut Vec<String>, depth: usize) {
-        if depth > DEEPEST_FOLDER {
-            return;
-        }
-        let entries = self.host.list(folder);
-        for pattern in patterns {
-            if paths::has_wildcard(pattern) {
-                let fitting = entries.iter().filter(|entry| !entry.folder && paths::fits(pattern, &entry.name));
-                found.extend(fitting.map(|entry| paths::join(folder, &entry.name)));
-            } else {
-                found.push(paths::join(folder, pattern));
-            }
-        }
-        for entry in entries.iter().filter(|entry| entry.folder && !entry.link) {
-            self.tree(&paths::join(folder, &entry.name), patterns, found, depth + 1);
-        }
-    }
-
-    fn parse_rounds(
-        &mut self,
-        variable: char,
-        set: &str,
-        options: &str,
-        streams: &Streams,
-    ) -> Result<Vec<Vec<(char, String)>>, Error> {
-        let options = Options::read(options).map_err(|why| self.error(why))?;
-        let set = set.trim();
-        let between = |open: char| set.strip_prefix(open).and_then(|rest| rest.strip_suffix(open));
-        let text = if let Some(command) = between(if options.back { '`' } else { '\'' }) {
-            self.captured(command, streams)?
-        } else if let Some(text) = between(if options.back { '\'' } else { '"' }) {
-            text.to_owned()
-        } else {
-            let mut text = String::new();
-            for item in items(set) {
-                let path = paths::absolute(&item, &self.folder);
-                match self.host.read(&path) {
-                    Ok(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
-                    Err(_) => {
-                        let message = format!("The system cannot find the file {item}.\r\n");
-                        self.put(&streams.error, message.as_bytes());
-                        self.level = 1;
-                    }
-                }
-            }
-            text
-        };
-        let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-        Ok(lines.skip(options.skip).filter_map(|line| options.take(line, variable)).collect())
-    }
-
-    /// What a command of `for /f` prints; it runs in an interpreter of its own.
-    fn captured(&mut self, command: &str, streams: &Streams) -> Result<String, Error> {
-        let expanded = expand::percent(command, self, false);
-        let node = Reader::new(&expanded, &mut || None).line().map_err(|message| self.error(message))?;
-        let buffer = Rc::new(RefCell::new(Vec::new()));
-        let (variables, folder) = (self.variables.clone(), self.folder.clone());
-        let (loops, echo) = (std::mem::take(&mut self.loops), std::mem::replace(&mut self.echo, false));
-        let done = self.child(&node, &Streams { output: Sink::Buffer(Rc::clone(&buffer)), ..streams.clone() });
-        (self.variables, self.folder, self.loops, self.echo) = (variables, folder, loops, echo);
-        done?;
-        let bytes = buffer.borrow();
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
     /// Runs a program of the machine.
     pub(crate) fn program(&mut self, path: &str, rest: &str, streams: &Streams) -> Done {
         let variables: Vec<(String, String)> = self.variables.values().cloned().collect();
-        let input = streams.input.as_ref().map(|input| std::mem::take(&mut *input.borrow_mut())).unwrap_or_default();
+        let input = streams.take_input();
         let folder = self.folder.clone();
         let call = Call {
             program: path,
@@ -733,11 +516,6 @@ impl<'h> Machine<'h> {
     }
 }
 
-pub(crate) fn is_nul(path: &str) -> bool {
-    let path = path.trim_matches('"');
-    path.eq_ignore_ascii_case("nul") || path.eq_ignore_ascii_case("nul:") || path.to_lowercase().ends_with("\\nul")
-}
-
 pub(crate) fn label_name(text: &str) -> &str {
     let text = text.trim_start_matches(is_delimiter);
     let end = text.find(|c: char| is_delimiter(c) || matches!(c, ':' | '+' | '&' | '<' | '>' | '|' | ')' | '('));
@@ -772,113 +550,4 @@ pub(crate) fn items(text: &str) -> Vec<String> {
         items.push(item);
     }
     items
-}
-
-/// The options of `for /f`.
-struct Options {
-    eol: Option<char>,
-    skip: usize,
-    delimiters: Vec<char>,
-    tokens: Vec<usize>,
-    rest: bool,
-    back: bool,
-}
-
-impl Options {
-    fn read(text: &str) -> Result<Self, String> {
-        let mut options =
-            Self { eol: Some(';'), skip: 0, delimiters: vec![' ', '\t'], tokens: vec![1], rest: false, back: false };
-        let mut left = text.trim_start();
-        while !left.is_empty() {
-            let lower = left.to_ascii_lowercase();
-            if lower.starts_with("usebackq") {
-                options.back = true;
-                left = &left["usebackq".len()..];
-            } else if lower.starts_with("eol=") {
-                options.eol = left.chars().nth(4);
-                left = left.get(4 + options.eol.map_or(0, char::len_utf8)..).unwrap_or_default();
-            } else if lower.starts_with("delims=") {
-                // To the next option: blanks count only at the very end.
-                let value = &left["delims=".len()..];
-                let last = !value.trim_end().contains(' ');
-                let end = if last { value.len() } else { value.find(' ').unwrap_or(value.len()) };
-                options.delimiters = value[..end].chars().collect();
-                left = &value[end..];
-            } else if let Some(key) = ["skip=", "tokens="].into_iter().find(|key| lower.starts_with(key)) {
-                let value = &left[key.len()..];
-                let end = value.find([' ', '\t']).unwrap_or(value.len());
-                if key == "skip=" {
-                    options.skip =
-                        value[..end].parse().map_err(|_| format!("`{value}` was unexpected at this time"))?;
-                } else {
-                    options.read_tokens(&value[..end])?;
-                }
-                left = &value[end..];
-            } else {
-                return Err(format!("`{left}` was unexpected at this time"));
-            }
-            left = left.trim_start();
-        }
-        Ok(options)
-    }
-
-    fn read_tokens(&mut self, text: &str) -> Result<(), String> {
-        let wrong = || format!("`tokens={text}` was unexpected at this time");
-        let numbers = match text.strip_suffix('*') {
-            Some(numbers) => {
-                self.rest = true;
-                numbers
-            }
-            None => text,
-        };
-        self.tokens.clear();
-        for part in numbers.split(',').filter(|part| !part.is_empty()) {
-            let (from, to) = part.split_once('-').unwrap_or((part, part));
-            let (from, to): (usize, usize) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
-            if to > 31 {
-                return Err(wrong());
-            }
-            self.tokens.extend(from..=to);
-        }
-        self.tokens.sort_unstable();
-        Ok(())
-    }
-
-    /// The variables for a line; `None` for one that is passed over.
-    fn take(&self, line: &str, variable: char) -> Option<Vec<(char, String)>> {
-        if line.is_empty() || line.chars().next() == self.eol {
-            return None;
-        }
-        let is = |c: char| self.delimiters.contains(&c);
-        let last = self.tokens.last().copied().unwrap_or(0);
-        let mut words = Vec::new();
-        let mut rest = line.trim_start_matches(is);
-        while words.len() < last && !rest.is_empty() {
-            let end = rest.find(is).unwrap_or(rest.len());
-            words.push(&rest[..end]);
-            rest = rest[end..].trim_start_matches(is);
-        }
-        if words.is_empty() && (last > 0 || rest.is_empty()) {
-            return None;
-        }
-        let mut round = Vec::new();
-        let mut name = variable as u32;
-        let mut add = |text: &str| {
-            if let Some(name) = char::from_u32(name) {
-                round.push((name, text.to_owned()));
-            }
-            name += 1;
-        };
-        let mut any = false;
-        for token in &self.tokens {
-            let word = words.get(token.wrapping_sub(1)).copied().unwrap_or_default();
-            any |= !word.is_empty();
-            add(word);
-        }
-        if self.rest {
-            any |= !rest.is_empty();
-            add(rest);
-        }
-        any.then_some(round)
-    }
 }

@@ -51,7 +51,8 @@ pub(crate) enum Condition {
 pub(crate) enum ForKind {
     Items,
     Folders,
-    Tree(Option<String>),
+    /// From a folder down; of folders alone.
+    Tree(Option<String>, bool),
     Numbers,
     Parse(String),
 }
@@ -487,9 +488,14 @@ impl<'a> Reader<'a> {
         let variable = loop {
             let word = self.word();
             match word.to_ascii_lowercase().as_str() {
-                "/d" => kind = ForKind::Folders,
+                "/d" => {
+                    kind = match kind {
+                        ForKind::Tree(folder, _) => ForKind::Tree(folder, true),
+                        _ => ForKind::Folders,
+                    }
+                }
                 "/l" => kind = ForKind::Numbers,
-                "/r" => kind = ForKind::Tree(None),
+                "/r" => kind = ForKind::Tree(None, kind == ForKind::Folders),
                 "/f" => kind = ForKind::Parse(String::new()),
                 _ => {
                     let mut chars = word.chars();
@@ -497,7 +503,7 @@ impl<'a> Reader<'a> {
                         break name;
                     }
                     match &mut kind {
-                        ForKind::Tree(folder @ None) if !word.is_empty() => *folder = Some(word),
+                        ForKind::Tree(folder @ None, _) if !word.is_empty() => *folder = Some(word),
                         ForKind::Parse(options) if options.is_empty() && !word.is_empty() => *options = word,
                         _ => return Err(format!("`{word}` was unexpected at this time")),
                     }

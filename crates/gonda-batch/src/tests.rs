@@ -191,7 +191,7 @@ fn differences(case: &Value) -> String {
     for (name, value) in case["env"].as_object().into_iter().flatten() {
         variables.push((name.clone(), value.as_str().unwrap().replace("%W%", &w)));
     }
-    let script = Script { path: &path, arguments: &text("args"), folder: &w, variables: &variables };
+    let script = Script { path: &path, name, arguments: &text("args"), folder: &w, variables: &variables };
     let outcome = match run(&script, &mut host) {
         Ok(outcome) => outcome,
         Err(error) => return format!("  {error}\n"),
@@ -255,7 +255,8 @@ fn check(script: &str, expected: &str) {
     host.put("C:\\tools\\tool.exe", b"MZ");
     host.put("C:\\w\\case.bat", format!("@echo off\n{script}").as_bytes());
     let variables = [("PATH".to_owned(), "C:\\tools".to_owned())];
-    let script = Script { path: "C:\\w\\case.bat", arguments: "", folder: "C:\\w", variables: &variables };
+    let script =
+        Script { path: "C:\\w\\case.bat", name: "case.bat", arguments: "", folder: "C:\\w", variables: &variables };
     let text = match run(&script, &mut host) {
         Ok(outcome) => format!("{}{}", String::from_utf8_lossy(&host.output), outcome.exit_code),
         Err(error) => error.to_string(),
@@ -265,9 +266,12 @@ fn check(script: &str, expected: &str) {
 
 #[test]
 fn what_gonda_does_not_know_is_an_error_with_its_place() {
-    check("echo a\n  start notepad\n", "C:\\w\\case.bat:3:3: gonda doesn't know the command `start`");
-    check("findstr \"a.*b\" x\n", "C:\\w\\case.bat:2:1: gonda doesn't know regular expressions in `findstr`: `a.*b`");
-    check("findstr /r a x\n", "C:\\w\\case.bat:2:1: gonda doesn't know `findstr /r`");
+    check("echo a\n  mklink a b\n", "C:\\w\\case.bat:3:3: gonda doesn't know the command `mklink`");
+    check("findstr /s a x\n", "C:\\w\\case.bat:2:1: gonda doesn't know `findstr /s`");
+    check(
+        "powershell -c x\n",
+        "C:\\w\\case.bat:2:1: gonda doesn't know the program `powershell`, which comes with Windows",
+    );
     check("(\necho a\n", "C:\\w\\case.bat:2:1: a block is never closed");
     check("if a b c\n", "C:\\w\\case.bat:2:1: `b` was unexpected at this time");
     check("for %%i in (a) echo\n", "C:\\w\\case.bat:2:1: `for` without `do`");
@@ -292,7 +296,7 @@ fn endless_scripts_end() {
     let deep = format!("{}echo a{}\n", "(".repeat(5000), ")".repeat(5000));
     check(&deep, "C:\\w\\case.bat:2:1: commands are nested too deeply");
     let sum = format!("set /a X={}1{}\necho %X%\n", "(".repeat(5000), ")".repeat(5000));
-    check(&sum, "ECHO is off.\n1073750988");
+    check(&sum, "ECHO is off.\n1073750990");
     let chain = format!("echo a{}\n", " && echo a".repeat(5000));
     check(&chain, "C:\\w\\case.bat:2:1: a chain of `&&`, `||` or `|` is too long");
     let many = format!("{}echo a\n", "cd .&".repeat(5000));
@@ -333,7 +337,40 @@ fn arguments_as_the_c_runtime_reads_them() {
 fn findstr_and_where() {
     check("echo one> f\necho two>> f\nfindstr /i ONE f\nfindstr /c:\"x y\" f\n", "one\n1");
     check("echo one two | findstr two\n", "one two \n0");
-    check("where tool\nwhere nope 2>nul\n", "C:\\tools\\tool.EXE\n1");
+    check("where tool\nwhere nope 2>nul\n", "C:\\tools\\tool.exe\n1");
+}
+
+#[test]
+fn expressions_of_findstr() {
+    let check = |options: &str, expected: &str| {
+        let script = format!("(echo module a.b/c& echo go 1.20& echo Ab_1& echo v1.2.3)> f\nfindstr {options} f\n");
+        check(&script, expected);
+    };
+    check("/r /c:\"^go [0-9]*\\.[0-9][0-9]*$\"", "go 1.20\n0");
+    check("/r \"^go [0-9]*\\.[0-9][0-9]*$\"", "go 1.20\nv1.2.3\n0");
+    check("/r /c:\"v[^0].*3\"", "v1.2.3\n0");
+    check("/i \"AB_\"", "Ab_1\n0");
+    check("/r \"\\<b/\"", "module a.b/c\n0");
+    check("\"a.b v1.2\"", "module a.b/c\nv1.2.3\n0");
+    check("/l \"go.\"", "1");
+    check("/x /c:\"go 1.20\"", "go 1.20\n0");
+    check("/n /v \"a go\"", "3:Ab_1\n4:v1.2.3\n0");
+    check("/b v", "v1.2.3\n0");
+    check("/m go", "f\n0");
+    check("/vni /c:\"A\"", "2:go 1.20\n4:v1.2.3\n0");
+    check("\"[x\"", "C:\\w\\case.bat:3:1: `findstr`: `[x` has an open `[`");
+    let slow = format!("/r \"{}b\"", "a*".repeat(500));
+    check(&slow, "module a.b/c\nAb_1\n0");
+}
+
+#[test]
+fn programs_of_windows() {
+    check("echo b> f\necho A>> f\nsort f\nfind \"b\" f\ntype f | find /c \"b\"\n", "A\nb\n\n---------- F\nb\n1\n0");
+    check("start \"title\" /wait tool x\nstart /b tool y\n", "[x]\n[y]\n0");
+    check("cmd /c \"echo a & exit 3\"\necho %errorlevel%\nset X=1\ncmd /d /c set X=2\necho %X%\n", "a \n3\n1\n0");
+    check("cmd /c tool \"a b\" c\n", "[a b]\n[c]\n0");
+    check("md d\\e\nfor /d /r %%i in (*) do echo %%i\n", "C:\\w\\d\nC:\\w\\d\\e\n0");
+    check("echo x> f\nfc f f >nul && echo same\n", "same\n0");
 }
 
 /// Seeds from the set, each with characters changed: whatever comes, an error or a result.
@@ -368,7 +405,13 @@ fn any_text() {
         host.put("C:\\tools\\tool.exe", b"MZ");
         host.put("C:\\w\\case.bat", text.as_bytes());
         let variables = [("PATH".to_owned(), "C:\\tools".to_owned()), ("X".to_owned(), "banana".to_owned())];
-        let script = Script { path: "C:\\w\\case.bat", arguments: "a \"b c\"", folder: "C:\\w", variables: &variables };
+        let script = Script {
+            path: "C:\\w\\case.bat",
+            name: "case.bat",
+            arguments: "a \"b c\"",
+            folder: "C:\\w",
+            variables: &variables,
+        };
         drop(run(&script, &mut host));
     }
 }

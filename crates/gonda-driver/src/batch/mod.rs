@@ -61,6 +61,7 @@ fn run(
     let variables = variables::of_windows(environment, translated);
     let script = Script {
         path: &windows(&path),
+        name: &if translated { windows(&path) } else { file.clone() },
         arguments: &arguments.join(" "),
         folder: &windows(&folder),
         variables: &variables,

@@ -21,6 +21,7 @@ impl Job {
     /// below it.
     pub(super) async fn solve_build(&self, group: &Group, specs: &[String]) -> Result<Vec<RepoDataRecord>> {
         let platform = self.output.build_platform;
+        let specs = &self.for_this_machine(specs).await?;
         let floor = modules::toolchain_floor(&group.work)?;
         let Some(floor) = floor.filter(|_| self.request.lock.is_none()) else {
             return self.solve_one("build", specs, Vec::new(), platform).await;

@@ -9,7 +9,7 @@ use rattler_conda_types::RepoDataRecord;
 
 use super::attribution::Causes;
 use super::job::{Group, Job, Solved};
-use super::{top_level, truth};
+use super::{top_level, truth, windows};
 use crate::environment::{self, Share};
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
 use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
@@ -227,7 +227,7 @@ impl Job {
             prefix: &disk.prefix,
             seen_prefix: &seen_prefix,
             fixed_prefix: &fixed_prefix,
-            also_seen: &[],
+            also_seen: &windows::also_seen(&self.output, &seen_prefix),
             prior,
             added: None,
             foreign: &foreign,

@@ -22,6 +22,7 @@ mod sources;
 mod top_level;
 mod truth;
 mod unchanged;
+mod windows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
