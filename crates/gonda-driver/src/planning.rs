@@ -7,7 +7,7 @@ use gonda_recipe::{ConfigPlatform, DiskWorld, Finalize, Rendering, Request, Vari
 use rattler_conda_types::Subdir;
 
 use crate::locate::{self, Located};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, lock};
 
 /// What is to be rendered of one recipe.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Selection {
     pub ci_support: Option<PathBuf>,
     /// The outputs.
     pub rendering: Rendering,
+    /// By which a lock knows the outputs.
+    pub lock_keys: Vec<String>,
 }
 
 /// Renders a recipe for all that was selected.
@@ -58,8 +60,13 @@ pub fn select(selected: &Selected) -> Result<Vec<Selection>> {
                 finalize: selected.finalize,
                 trim_skip: false,
             };
-            selections.push(Selection { target, ci_support, rendering: gonda_recipe::load(&request, &world)? });
+            let rendering = gonda_recipe::load(&request, &world)?;
+            selections.push(Selection { target, ci_support, rendering, lock_keys: Vec::new() });
         }
+    }
+    let keys = lock::keys(selections.iter().map(|selection| selection.rendering.outputs.as_slice()));
+    for (selection, keys) in selections.iter_mut().zip(keys) {
+        selection.lock_keys = keys;
     }
     Ok(selections)
 }

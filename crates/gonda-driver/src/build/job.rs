@@ -53,7 +53,7 @@ pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut 
             events: all.events,
             index,
             name: format!("{}-{} {}", output.name, output.version, output.target_platform),
-            lock_key: format!("{}/{}", output.target_platform, output.name),
+            lock_key: all.selection.lock_keys.get(index).cloned().unwrap_or_default(),
             output: output.clone(),
             log: None,
         };
