@@ -23,6 +23,8 @@ pub(crate) use here;
 pub struct Lab {
     pub world: World,
     pub channel: PathBuf,
+    /// Whether [`Lab::build`] builds even what was built before: worlds share caches, and most tests are about building.
+    pub rebuild: bool,
 }
 
 impl Lab {
@@ -35,7 +37,7 @@ impl Lab {
                 // Beside the channel, so that it goes when the binary changes.
                 world.share_cache(shared_cache(&channel)).share_go_std(go_std());
                 no_module_network(&mut world);
-                Some(Self { world, channel })
+                Some(Self { world, channel, rebuild: true })
             }
             Err(reason) => {
                 skipped(test, reason);
@@ -62,7 +64,7 @@ impl Lab {
         arguments.push(channel.clone().into());
         arguments.extend(flags.iter().map(OsString::from));
         world.gonda(arguments).succeeds();
-        Self { world, channel }
+        Self { world, channel, rebuild: true }
     }
 
     /// Gives a lab a cache of its own, the compiled standard library excepted: for what may hurt a cache.
@@ -92,6 +94,7 @@ impl Lab {
         let mut arguments: Vec<OsString> =
             vec!["build".into(), feedstock.into(), "-c".into(), self.channel_url().into()];
         arguments.extend(["--output-dir".into(), self.world.output().into()]);
+        arguments.extend(self.rebuild.then(|| "--rebuild".into()));
         arguments.extend(more.iter().map(OsString::from));
         arguments
     }

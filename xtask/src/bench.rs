@@ -85,6 +85,7 @@ fn build(runs: usize) -> Result<()> {
         Row { name: "go build, GOCACHE warm", runs: Vec::new() },
         Row { name: "gonda build, all caches cold", runs: Vec::new() },
         Row { name: "gonda build, caches warm", runs: Vec::new() },
+        Row { name: "gonda build, nothing changed", runs: Vec::new() },
     ];
     if peer.is_some() {
         rows.push(Row { name: "py-rattler-build, package cache cold", runs: Vec::new() });
@@ -96,13 +97,14 @@ fn build(runs: usize) -> Result<()> {
         bench.forget(&["gocache", "cache", "out", "peer-cache", "peer-out"])?;
         rows[0].runs.push(measure(bench.go_build(&feedstock))?);
         rows[1].runs.push(measure(bench.go_build(&feedstock))?);
-        rows[2].runs.push(measure(bench.gonda_build(&feedstock, &channel))?);
+        rows[2].runs.push(measure(bench.gonda_build(&feedstock, &channel, &[]))?);
         bench.forget(&["out"])?;
-        rows[3].runs.push(measure(bench.gonda_build(&feedstock, &channel))?);
+        rows[3].runs.push(measure(bench.gonda_build(&feedstock, &channel, &["--rebuild"]))?);
+        rows[4].runs.push(measure(bench.gonda_build(&feedstock, &channel, &[]))?);
         if let Some(python) = &peer {
-            rows[4].runs.push(measure(bench.peer_build(python, &feedstock, &channel)?)?);
-            bench.forget(&["peer-out"])?;
             rows[5].runs.push(measure(bench.peer_build(python, &feedstock, &channel)?)?);
+            bench.forget(&["peer-out"])?;
+            rows[6].runs.push(measure(bench.peer_build(python, &feedstock, &channel)?)?);
         }
     }
     print_rows(&rows, runs);
@@ -167,10 +169,11 @@ impl Bench {
         command
     }
 
-    fn gonda_build(&self, feedstock: &Path, channel: &Path) -> Command {
+    fn gonda_build(&self, feedstock: &Path, channel: &Path, more: &[&str]) -> Command {
         let mut arguments: Vec<OsString> = vec!["build".into(), feedstock.into(), "-c".into(), channel.into()];
         arguments.extend(["--target-platform", self.platform, "--output-dir"].map(OsString::from));
         arguments.push(self.home.join("out").into());
+        arguments.extend(more.iter().map(OsString::from));
         self.gonda_command(&arguments)
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rattler_conda_types::Subdir;
 
 use crate::isolation::Isolation;
+use crate::rebuild::Environments;
 
 /// Everything a run of the driver depends on, besides recipes.
 #[derive(Debug, Clone)]
@@ -34,6 +35,10 @@ pub struct Settings {
     pub keep_work: bool,
     /// Leave out what the output folder or a channel already has.
     pub skip_existing: bool,
+    /// Build even what was built before from the same inputs.
+    pub rebuild: bool,
+    /// What takes the place of a solve and of answers that change with time.
+    pub record: Option<std::sync::Arc<Recorded>>,
     /// zstd level of archives; `None` is gonda's default.
     pub compression_level: Option<i32>,
     /// How many processors a job may use (`CPU_COUNT`, compression).
@@ -45,6 +50,17 @@ pub struct Settings {
     /// The caller's environment: only names that a recipe lists in `script_env` (and, with an open network, proxies
     /// and certificates) are taken from it.
     pub caller_environment: BTreeMap<String, String>,
+}
+
+/// What a package that is built again says of its output.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The output's name.
+    pub output: String,
+    /// Its environments.
+    pub environments: Environments,
+    /// The module proxy's answers to questions such as `@latest`.
+    pub answers: BTreeMap<String, String>,
 }
 
 /// Which channels are asked.
@@ -111,6 +127,8 @@ pub enum TestMode {
     /// Those of packages that this machine can run.
     #[default]
     Native,
+    /// Those too that an emulator on this machine can run: qemu's user mode, wine.
+    NativeAndEmulated,
     /// None.
     Skip,
 }

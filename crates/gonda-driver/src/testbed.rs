@@ -10,11 +10,12 @@ use rattler_conda_types::{RepoDataRecord, Subdir};
 use serde::Serialize;
 
 use crate::channels::{self, Channels, SolveRequest};
+use crate::crossing::{self, Emulator};
 use crate::environment::{self, Share};
-use crate::isolation::{Bind, Mode, Reach, Room, RoomSpec};
+use crate::isolation::{self, Bind, Mode, Reach, Room, RoomSpec, paths};
 use crate::process::{Command, Exit};
-use crate::script::{ActivatedEnv, activate_bat, activate_sh};
-use crate::settings::{Network, Settings};
+use crate::script::{self, ActivatedEnv, activate_bat, activate_sh};
+use crate::settings::{Network, Settings, TestMode};
 use crate::testing::{
     self, EnvironmentRequest, InstalledPackage, Machine, Options, Outcome, Report, ScriptExit, ScriptRequest,
 };
@@ -141,6 +142,8 @@ impl Testbed<'_> {
             room: workspace.path().join("room"),
             events: events.clone(),
             solved: Mutex::default(),
+            emulates: self.settings.test == TestMode::NativeAndEmulated
+                && isolation::has_formats(self.mode, &self.settings.cache_root.join("work")).await?,
         };
         let options = Options {
             root,
@@ -161,13 +164,34 @@ struct Bench<'a> {
     events: Events,
     /// By url: what environments were made of.
     solved: Mutex<HashMap<String, RepoDataRecord>>,
+    /// The kernel can be told to hand programs of other platforms to an emulator.
+    emulates: bool,
 }
 
 impl Machine for Bench<'_> {
     fn refusal(&self, platform: Subdir) -> Option<String> {
-        let machine = Subdir::current();
-        let runs = machine == Some(platform) || platform == Subdir::NoArch;
-        (!runs).then(|| format!("this machine can't run programs for `{platform}`"))
+        if is_native(platform) {
+            return None;
+        }
+        if self.bed.settings.test != TestMode::NativeAndEmulated {
+            return Some(format!("this machine can't run programs for `{platform}`"));
+        }
+        match Emulator::find(platform, None) {
+            Ok(_) if self.emulates => None,
+            Ok(_) => Some(format!(
+                "no emulator: the kernel can't be told to run programs for `{platform}` by one (Linux 6.7 or later, with \
+                 namespaces, can)"
+            )),
+            Err(reason) => Some(reason),
+        }
+    }
+
+    fn lacking(&self, prefix: &Path, platform: Subdir) -> Option<String> {
+        if is_native(platform) {
+            return None;
+        }
+        let emulator = Emulator::find(platform, None).ok()?;
+        crossing::lacking(&emulator, prefix).map(|reason| format!("no emulator: {reason}"))
     }
 
     async fn make_environment(&self, request: EnvironmentRequest) -> Result<Vec<InstalledPackage>> {
@@ -196,7 +220,9 @@ impl Machine for Bench<'_> {
         let mut path: Vec<PathBuf> = Vec::new();
         for prefix in &request.prefixes {
             let activation = environment::activation(prefix, prefix)?;
-            path.splice(0..0, activation.path_entries);
+            // What the machine's own layout lacks.
+            let foreign = request.platform.is_windows() && !cfg!(windows) && prefix.ends_with("test_env");
+            path.splice(0..0, if foreign { script::path_entries(prefix, true) } else { activation.path_entries });
             envs.push(ActivatedEnv {
                 prefix: prefix.clone(),
                 variables: activation.variables,
@@ -215,7 +241,8 @@ impl Machine for Bench<'_> {
                 hidden.push(value.clone());
             }
         }
-        let names = request.kind.programs();
+        let batch = request.kind == testing::ScriptKind::Cmd && !cfg!(windows);
+        let names = if batch { &["bash"] } else { request.kind.programs() };
         let program = names.iter().find_map(|name| host::find_program(name, &path)).ok_or_else(|| {
             Error::new(Kind::Build, format!("no `{}` to run a test with", names.join("` or `")))
                 .help("add it to the test's requirements")
@@ -230,7 +257,7 @@ impl Machine for Bench<'_> {
         };
         command.env = env;
         command.hidden = hidden;
-        let exit = self.run_in_room(command, &request.log).await?;
+        let exit = self.run_in_room(command, request.platform, &request.log).await?;
         Ok(ScriptExit { code: exit.code, last_lines: exit.last_lines })
     }
 
@@ -245,21 +272,42 @@ impl Machine for Bench<'_> {
 
 impl Bench<'_> {
     /// The test's folders are seen where they are: a test environment has its real prefix.
-    async fn run_in_room(&self, command: Command, log: &Path) -> Result<Exit> {
+    async fn run_in_room(&self, command: Command, platform: Subdir, log: &Path) -> Result<Exit> {
         let mut spec = RoomSpec::new(&self.room);
         spec.binds.push(Bind { disk: self.root.clone(), seen: self.root.clone(), writable: true });
+        let machine = self.bed.settings.build_platform;
+        let crossing = crossing::Facts {
+            target: platform,
+            build: machine,
+            package: "",
+            go: false,
+            modules: Vec::new(),
+            closed: false,
+        };
+        if !is_native(platform) {
+            crossing::equip(&mut spec, self.bed.mode, &crossing);
+        }
         let room = Room::prepare(spec, self.bed.mode)?;
+        crossing::furnish(&room, &crossing)?;
         // As in conda-build, tests reach the network, unless the user closed it for all.
         let reach = match self.bed.settings.network {
             Network::On | Network::Modules => Reach::Everything,
             Network::Off => Reach::Loopback(None),
         };
         let exit = room.run(command, &reach, |_| {}, Some(log)).await?;
+        for line in crossing::journal(&room).iter_mut().flat_map(crossing::Journal::news) {
+            self.events.note("", line);
+        }
         if let Err(error) = room.close() {
             self.events.warn("", error.to_string());
         }
         Ok(exit)
     }
+}
+
+/// Whether this machine runs a platform's programs without help.
+fn is_native(platform: Subdir) -> bool {
+    Subdir::current() == Some(platform) || platform == Subdir::NoArch
 }
 
 fn installed(record: &RepoDataRecord) -> InstalledPackage {
@@ -280,12 +328,13 @@ fn wrapper(request: &ScriptRequest, program: &Path, envs: &[ActivatedEnv]) -> Re
         ("gonda_test.bat", format!("@echo off\r\n{}{line}\r\nexit /b %errorlevel%\r\n", activate_bat(envs)))
     } else {
         let quote = |text: String| format!("'{}'", text.replace('\'', "'\\''"));
-        let line = format!(
-            "exec {} {} {}",
-            quote(program.display().to_string()),
-            arguments.join(" "),
-            quote(request.script.display().to_string())
-        );
+        let script = quote(request.script.display().to_string());
+        let line = if request.kind == testing::ScriptKind::Cmd {
+            let gonda = Path::new(paths::ROOT).join(paths::OWN).join(paths::PROGRAM);
+            format!("exec {} {} {script}", quote(gonda.display().to_string()), crate::batch::INTERPRETER)
+        } else {
+            format!("exec {} {} {script}", quote(program.display().to_string()), arguments.join(" "))
+        };
         ("gonda_test.sh", format!("{}{line}\n", activate_sh(envs)))
     };
     let path = folder.join(name);

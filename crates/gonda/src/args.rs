@@ -55,6 +55,11 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Check packages: file lists, hashes, structure
     Verify(VerifyArgs),
+    /// Build packages again from what they carry, and compare
+    Rebuild(RebuildArgs),
+    /// The caches: what they take, and making them smaller
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Make and index local channels
     #[command(subcommand)]
     Channel(ChannelCommand),
@@ -141,6 +146,10 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     pub(crate) skip_existing: bool,
 
+    /// Build even what was built before from the same inputs
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+
     /// Show what would be done, with solved environments
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -183,6 +192,8 @@ pub(crate) struct FetchArgs {
 pub(crate) enum TestArg {
     /// Packages that this machine can run
     Native,
+    /// Those too that an installed emulator can run: qemu's user mode, wine
+    NativeAndEmulated,
     /// None
     Skip,
 }
@@ -252,9 +263,53 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) output_dir: Option<PathBuf>,
 
+    /// Which packages are tested: those that this machine can run, or those too that an emulator can
+    #[arg(long, value_enum)]
+    pub(crate) test: Option<TestArg>,
+
     /// How tests are kept apart from the machine
     #[arg(long, value_enum)]
     pub(crate) isolation: Option<IsolationArg>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    /// Packages that gonda built
+    #[arg(required = true, value_name = "PKG")]
+    pub(crate) packages: Vec<PathBuf>,
+
+    /// Recipe or feedstock to build from in place of the package's own copy, for packages whose source lies beside it
+    #[arg(long, value_name = "RECIPE")]
+    pub(crate) recipe: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// What scripts may reach
+    #[arg(long, value_enum)]
+    pub(crate) network: Option<NetworkArg>,
+
+    /// How the job is kept apart from the machine
+    #[arg(long, value_enum)]
+    pub(crate) isolation: Option<IsolationArg>,
+
+    /// Folder or url asked first for every source; repeatable
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) source_mirror: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Show what each part takes
+    Size,
+    /// Remove what has not been used for some time; waits for running builds
+    Prune {
+        /// How long, in days
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u64,
+    },
+    /// Remove everything; waits for running builds
+    Clean,
 }
 
 #[derive(Debug, Args)]

@@ -237,6 +237,7 @@ pub(crate) struct Fixed {
     pub(crate) build_platform: Option<Subdir>,
     pub(crate) offline: bool,
     pub(crate) skip_existing: bool,
+    pub(crate) rebuild: bool,
     pub(crate) keep_work: bool,
 }
 
@@ -260,8 +261,9 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
     };
     let test = match layer.test.as_deref() {
         None | Some("native") => TestMode::Native,
+        Some("native-and-emulated") => TestMode::NativeAndEmulated,
         Some("skip") => TestMode::Skip,
-        Some(other) => return Err(wrong_value("test", other, "native or skip")),
+        Some(other) => return Err(wrong_value("test", other, "native, native-and-emulated or skip")),
     };
     let go_cache = match layer.go_cache.as_deref() {
         None | Some("private") => GoCacheMode::Private,
@@ -285,6 +287,8 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         test,
         keep_work: fixed.keep_work,
         skip_existing: fixed.skip_existing,
+        rebuild: fixed.rebuild,
+        record: None,
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         go_cache,
@@ -329,6 +333,7 @@ pub(crate) fn network_word(value: Option<NetworkArg>) -> Option<String> {
 pub(crate) fn test_word(value: Option<TestArg>) -> Option<String> {
     value.map(|value| match value {
         TestArg::Native => "native".to_owned(),
+        TestArg::NativeAndEmulated => "native-and-emulated".to_owned(),
         TestArg::Skip => "skip".to_owned(),
     })
 }

@@ -61,6 +61,8 @@ fn run(cli: &Cli, surroundings: &Surroundings, reporter: &Reporter) -> Result<Ex
         Command::Test(args) => block_on(commands::test::run(args, surroundings, reporter, format))?,
         Command::Inspect(args) => commands::inspect::run(args, reporter, format),
         Command::Verify(args) => commands::verify::run(args, reporter, format),
+        Command::Rebuild(args) => block_on(commands::rebuild::run(args, surroundings, reporter, format))?,
+        Command::Cache(command) => commands::cache::run(command, surroundings, reporter, format),
         Command::Channel(ChannelCommand::Bootstrap(args)) => {
             block_on(commands::channel::bootstrap(args, surroundings, reporter, format))?
         }

@@ -7,13 +7,20 @@ use std::process::{Command, ExitStatus, Stdio};
 use gonda_batch::{Call, Keep, Stream, Target, split_arguments, translate};
 
 use super::disk;
-use crate::host;
+use crate::{crossing, host};
 
 /// Runs a program to its end; its exit code, or 128 and the number of the signal that ended it.
 pub(super) fn run(call: &Call<'_>, translated: bool, keep: &mut Keep<'_>) -> io::Result<i32> {
     let program = disk::find(call.program);
     let folder = disk::find(call.folder);
-    let mut command = Command::new(&program);
+    let mut command = match crossing::runner_of(&program) {
+        None => Command::new(&program),
+        Some(runner) => {
+            let mut command = Command::new(runner);
+            command.args([&program, &program]);
+            command
+        }
+    };
     command.current_dir(&folder).env_clear();
     let words = split_arguments(call.arguments);
     if translated {

@@ -9,9 +9,11 @@ use rattler_conda_types::{RepoDataRecord, Subdir};
 
 use super::fetch::go_sums;
 use super::truth::Known;
-use super::{Goal, JobReport, Plan, Request, Session, Status, blocking};
+use super::unchanged::Origin;
+use super::{Goal, JobReport, LockedPackage, Plan, Request, Session, Status, blocking};
 use crate::channels::{self, Channels, SolveRequest};
 use crate::lock::Locked;
+use crate::modules::ProxyRecord;
 use crate::planning::Selection;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
@@ -30,9 +32,34 @@ pub(super) struct Shared<'a> {
 /// Builds the outputs of a group one after the other, and adds them to those that are `finished`, for pins. Never fails
 /// as a whole: each output has its report.
 pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut Vec<PinnedOutput>) -> Vec<JobReport> {
+    let before = finished.len();
+    let mut shared = None;
+    if let Some(reports) = attempt(all, group, finished, &mut shared, Answers::Allowed).await {
+        return reports;
+    }
+    finished.truncate(before);
+    attempt(all, group, finished, &mut shared, Answers::Refused).await.unwrap_or_default()
+}
+
+/// Whether outputs may be answered with what was built before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    Allowed,
+    Refused,
+}
+
+/// `None`: an output has to be built, but one before it, whose script would have left something in their work folder, was
+/// answered.
+async fn attempt(
+    all: &Shared<'_>,
+    group: &[usize],
+    finished: &mut Vec<PinnedOutput>,
+    shared: &mut Option<Group>,
+    answers: Answers,
+) -> Option<Vec<JobReport>> {
+    let mut answered = false;
     let outputs = &all.selection.rendering.outputs;
     let mut reports = Vec::new();
-    let mut shared: Option<Group> = None;
     let mut broken = false;
     for &index in group {
         let output = &outputs[index];
@@ -56,13 +83,23 @@ pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut 
             lock_key: all.selection.lock_keys.get(index).cloned().unwrap_or_default(),
             output: output.clone(),
             log: None,
+            served: ProxyRecord::default(),
         };
-        let result = job.run(&mut shared, finished).await;
+        let result = match job.decide(shared, finished, answers).await {
+            Ok(Next::Build(..)) if answered => return None,
+            Ok(Next::Build(solved, inputs)) => job.make(shared, &solved, &inputs).await,
+            Ok(Next::Done(status)) => {
+                answered |= matches!(status, Status::Unchanged(_));
+                Ok(status)
+            }
+            Err(error) => Err(error),
+        };
         let ok = result.is_ok();
         let script_failed = result.as_ref().is_err_and(|error| error.kind == Kind::Build);
         let status = result.unwrap_or_else(Status::Failed);
         let package = match &status {
             Status::Built { artifact, .. } => Some(artifact.path.clone()),
+            Status::Unchanged(path) => Some(path.clone()),
             _ => None,
         };
         all.events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
@@ -72,12 +109,12 @@ pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut 
             version: job.output.version.clone(),
             build_string: job.output.build_string.clone(),
         });
-        if script_failed && let Some(shared) = &mut shared {
+        if script_failed && let Some(shared) = shared {
             shared.workspace.leave();
         }
         reports.push(JobReport::of(&job.output, status, started.elapsed(), job.log));
     }
-    reports
+    Some(reports)
 }
 
 /// What the outputs of a group share.
@@ -88,6 +125,8 @@ pub(super) struct Group {
     pub(super) placed: Placed,
     /// Compiled files that the source came with.
     pub(super) known: Known,
+    /// What it starts from, before any script has run.
+    pub(super) origin: Origin,
     /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
     pub(super) top: Option<PathBuf>,
 }
@@ -107,6 +146,16 @@ pub(super) struct Job<'a> {
     /// As rendered; finalised once its environments are solved.
     pub(super) output: Output,
     pub(super) log: Option<PathBuf>,
+    /// What gonda's module proxy served to its scripts.
+    pub(super) served: ProxyRecord,
+}
+
+/// What is to be done for an output.
+enum Next {
+    /// Nothing more.
+    Done(Status),
+    /// It is built in these environments; the digest is that of its inputs.
+    Build(Solved, String),
 }
 
 /// The solved environments of a job.
@@ -116,7 +165,13 @@ pub(super) struct Solved {
 }
 
 impl Job<'_> {
-    async fn run(&mut self, shared: &mut Option<Group>, finished: &[PinnedOutput]) -> Result<Status> {
+    /// Solves, and finds out whether there is anything to build.
+    async fn decide(
+        &mut self,
+        shared: &mut Option<Group>,
+        finished: &[PinnedOutput],
+        answers: Answers,
+    ) -> Result<Next> {
         if shared.is_none() {
             let group = self.fetch_source().await?;
             self.check_source(&group)?;
@@ -129,19 +184,34 @@ impl Job<'_> {
             Goal::Build => {}
             Goal::Plan => {
                 let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
-                return Ok(Status::Planned(Box::new(plan)));
+                return Ok(Next::Done(Status::Planned(Box::new(plan))));
             }
-            Goal::Fetch => return Ok(Status::Fetched(Box::new(self.fetch(group, solved).await?))),
+            Goal::Fetch => {
+                return Ok(Next::Done(Status::Fetched(Box::new(self.fetch(group, solved).await?))));
+            }
         }
         let settings = &self.request.settings;
         let folder = settings.output_dir.join(self.output.subdir());
         let existing = folder.join(self.output.filename());
         if settings.skip_existing && existing.is_file() {
-            return Ok(Status::Exists(existing));
+            return Ok(Next::Done(Status::Exists(existing)));
         }
+        let inputs = self.inputs(group, &solved)?;
+        if answers == Answers::Allowed
+            && let Some(package) = self.unchanged(&inputs).await?
+        {
+            return Ok(Next::Done(Status::Unchanged(package)));
+        }
+        Ok(Next::Build(solved, inputs))
+    }
+
+    /// Builds, tests, and keeps the package for the next time.
+    async fn make(&mut self, shared: &mut Option<Group>, solved: &Solved, inputs: &str) -> Result<Status> {
+        let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
         self.build_top_level(group).await?;
-        let artifact = self.build(group, &solved).await?;
+        let artifact = self.build(group, solved).await?;
         let tests = self.test(&artifact).await?;
+        self.remember(inputs, &artifact).await;
         Ok(Status::Built { artifact, tests })
     }
 
@@ -167,7 +237,9 @@ impl Job<'_> {
         }
         let source = work.clone();
         let known = blocking(move || Known::of(&source)).await?;
-        Ok(Group { workspace, work, placed, known, top: None })
+        let mut group = Group { workspace, work, placed, known, origin: Origin::default(), top: None };
+        group.origin = Origin::of(&group, &self.output)?;
+        Ok(group)
     }
 
     /// Chooses the packages of both environments and finalises the output with them.
@@ -184,7 +256,10 @@ impl Job<'_> {
         if self.request.goal != Goal::Build {
             specs = self.without_own_packages(&specs);
         }
-        let build = self.solve_build(group, &specs).await?;
+        let build = match self.recorded("build") {
+            Some(packages) => self.exactly("build", packages, self.output.build_platform).await?,
+            None => self.solve_build(group, &specs).await?,
+        };
         resolved.build = self.resolve(&build, &specs).await?;
 
         let mut host = Vec::new();
@@ -193,7 +268,10 @@ impl Job<'_> {
             if self.request.goal != Goal::Build {
                 specs = self.without_own_packages(&specs);
             }
-            host = self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?;
+            host = match self.recorded("host") {
+                Some(packages) => self.exactly("host", packages, self.output.target_platform).await?,
+                None => self.solve_one("host", &specs, Vec::new(), self.output.target_platform).await?,
+            };
             resolved.host = self.resolve(&host, &specs).await?;
         }
 
@@ -210,6 +288,28 @@ impl Job<'_> {
             environ: self.request.settings.caller_environment.clone(),
             ..gonda_recipe::DiskWorld::default()
         }
+    }
+
+    /// The packages of an environment as the package that is built again records them.
+    fn recorded(&self, which: &str) -> Option<&[LockedPackage]> {
+        let record = self.request.settings.record.as_ref().filter(|record| record.output == self.output.name)?;
+        Some(if which == "build" { &record.environments.build } else { &record.environments.host })
+    }
+
+    /// Exactly these packages.
+    async fn exactly(&self, which: &str, packages: &[LockedPackage], platform: Subdir) -> Result<Vec<RepoDataRecord>> {
+        let exact: Vec<String> = packages.iter().filter_map(LockedPackage::exact_spec).collect();
+        let records = self.solve_one(which, &exact, Vec::new(), platform).await?;
+        for package in packages {
+            let same = |record: &&RepoDataRecord| record.identifier.to_string() == package.filename;
+            let found = records.iter().find(same).and_then(|record| record.package_record.sha256);
+            if found.map(|digest| hex::encode(&digest[..])) != package.sha256 {
+                let message = format!("`{}` is not the package that was used the first time", package.filename);
+                return Err(Error::new(Kind::Unavailable, message)
+                    .help(format!("it came from the channel `{}`: give that channel with `-c`", package.channel)));
+            }
+        }
+        Ok(records)
     }
 
     pub(super) async fn solve_one(

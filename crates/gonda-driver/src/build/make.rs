@@ -7,7 +7,6 @@ use gonda_packager::{Artifact, Compression, Package};
 use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
-use super::batch;
 use super::job::{Group, Job, Solved};
 use super::top_level;
 use crate::environment::{self, Share};
@@ -68,7 +67,6 @@ impl Job<'_> {
             spec.modules = self.modules(group, solved, None).await?;
         }
         spec.binds = script::passed_files(&self.script_settings(group, solved));
-        spec.binds.extend(batch::bind(&self.output, mode)?);
         let crossing = self.crossing(group, solved)?;
         crossing::equip(&mut spec, mode, &crossing);
         let modules = spec.modules.clone();
@@ -124,7 +122,7 @@ impl Job<'_> {
             self.run_scripts(group, solved, room).await?;
         }
         self.phase(Phase::Pack);
-        self.pack(group, room, &prior).await
+        self.pack(group, solved, room, &prior).await
     }
 
     /// Runs the output's scripts in their order, into the job's log.
@@ -140,7 +138,7 @@ impl Job<'_> {
         let script_settings = script::Settings {
             outside: Outside::look(seen),
             git_folders: self.git_folders(group, &seen.src_dir),
-            batch: batch::program(room.mode())?,
+            batch: seen.own.as_ref().map(|own| own.join(paths::PROGRAM)).unwrap_or_default(),
             go_proxy: network.go_proxy(),
             ..self.script_settings(group, solved)
         };
@@ -185,6 +183,9 @@ impl Job<'_> {
             };
             let exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)).await?;
             tell_news(&mut journal);
+            if let Some(served) = network.served() {
+                self.served = served;
+            }
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
                 let why = crossing::explain(&exit.last_lines, self.output.target_platform);
@@ -205,7 +206,7 @@ impl Job<'_> {
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.
-    async fn pack(&self, group: &Group, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
+    async fn pack(&self, group: &Group, solved: &Solved, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
         let (disk, seen) = (room.disk(), room.paths());
         let settings = &self.request.settings;
         let seen_prefix = utf8(&seen.prefix)?;
@@ -251,12 +252,11 @@ impl Job<'_> {
             (utf8(&disk.dir)?, paths::ROOT.to_owned()),
             (utf8(&self.request.located.recipe_dir)?, format!("{}/{}", paths::ROOT, paths::RECIPE)),
         ];
-        let recipe_file = self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let info = info::info(&info::Facts {
             output: &self.output,
             channels: &self.channels.names(),
             recipe_dir: &disk.recipe_dir,
-            recipe_file,
+            recipe_file: self.recipe_file(),
             work_dir: &disk.src_dir,
             prefix: &disk.prefix,
             build_prefix: &disk.build_prefix,
@@ -264,7 +264,7 @@ impl Job<'_> {
             hidden: &hidden,
             timestamp: self.timestamp(group),
             git: &git,
-            recipe_files: &[],
+            recipe_files: &[self.build_record(group, solved)?],
             not_recipe: &[],
         })?;
         let mut entries = staged.entries;
@@ -287,8 +287,13 @@ impl Job<'_> {
         Ok(artifact)
     }
 
+    /// The recipe file's name.
+    pub(super) fn recipe_file(&self) -> &str {
+        self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// `SOURCE_DATE_EPOCH` of the caller, else the newest time of the sources, else 1980-01-01. Never the clock.
-    fn timestamp(&self, group: &Group) -> i64 {
+    pub(super) fn timestamp(&self, group: &Group) -> i64 {
         let given = self.request.settings.caller_environment.get("SOURCE_DATE_EPOCH");
         let given = given.and_then(|text| text.trim().parse::<i64>().ok());
         given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)

@@ -4,7 +4,6 @@
 //! and are built one after the other, so that a later one can need an earlier one. Each output is a job with a log,
 //! environments and a room of its own.
 
-mod batch;
 mod check;
 mod fetch;
 mod floor;
@@ -14,9 +13,11 @@ mod make;
 mod modules;
 mod network;
 mod plan;
+mod record;
 mod session;
 mod top_level;
 mod truth;
+mod unchanged;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -109,6 +110,8 @@ pub enum Status {
     Skipped,
     /// The package is there already.
     Exists(PathBuf),
+    /// It was built before from the same inputs, and is there again.
+    Unchanged(PathBuf),
     /// Only planned.
     Planned(Box<Plan>),
     /// Only fetched.
@@ -158,6 +161,7 @@ impl JobReport {
             Status::Built { .. } => StatusWord::Built,
             Status::Skipped => StatusWord::Skipped,
             Status::Exists(_) => StatusWord::Exists,
+            Status::Unchanged(_) => StatusWord::Unchanged,
             Status::Planned(_) => StatusWord::Planned,
             Status::Fetched(_) => StatusWord::Fetched,
             Status::Failed(_) => StatusWord::Failed,
@@ -174,6 +178,7 @@ pub enum StatusWord {
     Built,
     Skipped,
     Exists,
+    Unchanged,
     Planned,
     Fetched,
     Failed,

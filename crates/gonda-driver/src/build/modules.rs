@@ -1,5 +1,6 @@
 //! Go's part of a job: the module proxy, and the modules that are there before the script runs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -63,6 +64,13 @@ impl Job<'_> {
         Ok(Some(Runner { go, goroot, home, job: self }))
     }
 
+    /// Answers that take the place of asking: a lock's, or those of the package that is built again.
+    pub(super) fn given_answers(&self) -> Option<BTreeMap<String, String>> {
+        let recorded = self.request.settings.record.as_ref();
+        let locked = self.request.lock.as_ref().map(|lock| lock.answers());
+        locked.or_else(|| recorded.map(|record| record.answers.clone()))
+    }
+
     /// The module store that all jobs share; `offline` asks nobody for what it lacks.
     pub(super) fn module_store(&self, build_env: &Path, offline: bool) -> Result<ModuleStore> {
         let settings = &self.request.settings;
@@ -79,7 +87,7 @@ impl Job<'_> {
             noproxy: settings.go.goprivate.clone().unwrap_or_default(),
             sumdb: sumdb.into_iter().filter(|name| name != "off").collect(),
             offline,
-            answers: self.request.lock.as_ref().map(|lock| lock.answers()),
+            answers: self.given_answers(),
             system_proxies: true,
         })
     }

@@ -8,7 +8,7 @@ use super::job::{Job, Solved};
 use super::modules::has_go;
 use crate::Result;
 use crate::isolation::{Reach, SERVICE};
-use crate::modules::Proxy;
+use crate::modules::{Proxy, ProxyRecord};
 use crate::script::Attempts;
 use crate::settings::Network;
 
@@ -28,6 +28,11 @@ impl ScriptNetwork {
     /// GOPROXY.
     pub(super) fn go_proxy(&self) -> Option<String> {
         self.proxy.as_ref().map(|proxy| proxy.goproxy(self.mode == Network::On))
+    }
+
+    /// What gonda's proxy has served so far.
+    pub(super) fn served(&self) -> Option<ProxyRecord> {
+        self.proxy.as_ref().map(|proxy| proxy.record())
     }
 
     /// Answers of the module proxy that change with time.

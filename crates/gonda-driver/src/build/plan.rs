@@ -2,7 +2,7 @@
 
 use gonda_recipe::{Output, Source, SourceKind};
 use rattler_conda_types::RepoDataRecord;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::channels::Channels;
 
@@ -36,23 +36,23 @@ pub struct Plan {
 }
 
 /// A source with what identifies it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedSource {
     /// Url, repository or path, as the recipe has it.
     pub from: Vec<String>,
     /// Hex digest of a file.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Branch, tag or commit.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rev: Option<String>,
     /// Patches, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patches: Vec<String>,
 }
 
 /// A package of a solved environment, with what is needed to fetch exactly it again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockedPackage {
     /// The channel's name.
     pub channel: String,
@@ -61,7 +61,7 @@ pub struct LockedPackage {
     /// The file's name.
     pub filename: String,
     /// Hex digest.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
@@ -87,7 +87,17 @@ impl Plan {
     }
 }
 
-fn locked(channels: &Channels, record: &RepoDataRecord) -> LockedPackage {
+impl LockedPackage {
+    /// A match spec that nothing else fulfils; `None` for a name that is no package's.
+    pub(crate) fn exact_spec(&self) -> Option<String> {
+        let stem = self.filename.strip_suffix(".conda").or_else(|| self.filename.strip_suffix(".tar.bz2"))?;
+        let mut parts = stem.rsplitn(3, '-');
+        let (build, version, name) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(format!("{name} =={version} {build}"))
+    }
+}
+
+pub(crate) fn locked(channels: &Channels, record: &RepoDataRecord) -> LockedPackage {
     LockedPackage {
         channel: channels.name_of(record),
         subdir: record.package_record.subdir.clone(),
@@ -96,7 +106,7 @@ fn locked(channels: &Channels, record: &RepoDataRecord) -> LockedPackage {
     }
 }
 
-fn planned(source: &Source) -> PlannedSource {
+pub(crate) fn planned(source: &Source) -> PlannedSource {
     let (from, sha256, rev) = match &source.kind {
         SourceKind::Url { urls, sha256, .. } => (urls.clone(), sha256.clone(), None),
         SourceKind::Git { url, rev, .. } => (vec![url.clone()], None, rev.clone()),

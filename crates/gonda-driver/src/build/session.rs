@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::blocking;
+use crate::cache::{self, InUse};
 use crate::channels::{ChannelSettings, Channels};
 use crate::isolation::Mode;
 use crate::modules::{ModuleStore, ProxySettings};
@@ -18,6 +20,8 @@ pub struct Session {
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
     /// What several jobs ask for at once is fetched once.
     stores: Mutex<HashMap<StoreKey, ModuleStore>>,
+    /// Nothing is removed from the caches while it is held.
+    _in_use: Arc<InUse>,
 }
 
 impl Session {
@@ -26,9 +30,12 @@ impl Session {
     /// # Errors
     /// `Kind::Machine` where isolation is asked for and can't be had, or the cache can't be written.
     pub async fn open(settings: &Settings, events: &Events) -> Result<Self> {
-        fs_err::create_dir_all(&settings.cache_root)?;
+        let in_use = {
+            let root = settings.cache_root.clone();
+            blocking(move || cache::in_use(&root)).await?
+        };
         let mode = settings.isolation.resolve(&settings.cache_root.join("work"), events).await?;
-        Ok(Self { mode, channels: Mutex::default(), stores: Mutex::default() })
+        Ok(Self { mode, channels: Mutex::default(), stores: Mutex::default(), _in_use: Arc::new(in_use) })
     }
 
     /// How jobs are kept apart.

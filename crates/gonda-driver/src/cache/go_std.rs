@@ -68,7 +68,10 @@ impl StdLayer {
     /// The layer, if it is known to have all that a source needs, by what [`StdLayer::remember`] was told.
     pub(crate) fn serving(&self, source: &str) -> Option<PathBuf> {
         let state = self.place.join("served").join(source).is_file().then(|| self.state())?;
-        self.generation(&state)
+        let folder = self.generation(&state)?;
+        // Its time says that the layer is in use; whoever prunes the cache goes by it.
+        let _ = self.remember(source);
+        Some(folder)
     }
 
     /// Notes that the layer has all that a source needs. It may be wrong without harm: Go compiles what is missing.
@@ -76,6 +79,7 @@ impl StdLayer {
         let served = self.place.join("served");
         fs_err::create_dir_all(&served)?;
         fs_err::write(served.join(source), "")?;
+        fs_err::write(self.place.join("used"), "")?;
         Ok(())
     }
 
@@ -163,6 +167,19 @@ const PART: &str = "part-";
 
 fn generation(place: &Path, number: u64) -> PathBuf {
     place.join(format!("g{number}"))
+}
+
+/// Generations of a layer that newer ones have replaced; nobody may use the caches meanwhile.
+pub(super) fn outlived(place: &Path) -> Vec<PathBuf> {
+    let layer = StdLayer { place: place.to_owned() };
+    let current = layer.generation(&layer.state());
+    let Some(current) = current else { return Vec::new() };
+    let entries = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_generation = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix('g'));
+        name.is_some_and(|number| number.parse::<u64>().is_ok())
+    };
+    entries.filter(|path| is_generation(path) && *path != current).collect()
 }
 
 /// Removes what those who were killed left; the caller holds the lock.
@@ -279,5 +296,6 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         assert_eq!(left, wanted(&["g1", "g2", "layer.json"]));
+        assert_eq!(outlived(&cache.path().join("gocache/key")), [cache.path().join("gocache/key/g1")]);
     }
 }

@@ -1,7 +1,9 @@
 //! What a call of `go` becomes while crossing: arguments and environment in, a decision out.
 //!
 //! GOOS and GOARCH are the target's in the whole script, and so Go would build for the target what must run now. A call
-//! is left as it is when they are not the target's any more, for a script that changes them knows what it does.
+//! is left as it is when they are not the target's any more, for a script that changes them knows what it does. One
+//! that sets GOARCH alone may know another build machine than this one, though (`GOARCH=amd64` for osx-arm64, which is
+//! native on osx-64 only): with the target's GOOS it can still not run here.
 //!
 //! | call | what is done | why |
 //! |---|---|---|
@@ -9,7 +11,7 @@
 //! | `go test` | built and run for the build machine | the target's can't run |
 //! | `go tool NAME` of a module | built for the build machine, sees the target's values | as `go run`; Go's own tools are the build machine's anyway |
 //! | `go generate` | as called | the commands that it starts come by here themselves |
-//! | `go install PKG@VERSION` | for the build machine into a folder on PATH, or where GOBIN says outside of the prefix | it is a tool, unless it is the recipe's own program |
+//! | `go install PKG@VERSION`, `PKG` of another module | for the build machine into a folder on PATH, or where GOBIN says outside of the prefix | it is a tool, unless it is the recipe's own program |
 //! | `go install PKG…` with GOBIN | installed for the target below a folder of its own, moved to GOBIN from there | Go refuses GOBIN while crossing (golang/go #57485) |
 //! | `go build` | as called; what comes out is recorded | the script may want to run it |
 
@@ -68,11 +70,13 @@ pub(super) enum How {
 /// Decides on a call; `None` leaves it as it is.
 pub(super) fn decide(crossing: &Crossing, args: &[String], around: &Surroundings<'_>) -> Option<Decision> {
     let env = |name: &str| (around.env)(name).filter(|value| !value.is_empty());
-    if env("GOOS")? != crossing.goos || env("GOARCH")? != crossing.goarch {
+    let (goos, goarch) = (env("GOOS")?, env("GOARCH")?);
+    if goos != crossing.goos || (goos == crossing.build_goos && goarch == crossing.build_goarch) {
         return None;
     }
     let call = GoCall::parse(args)?;
     match call.verb {
+        "install" if goarch != crossing.goarch => None,
         "run" => run(crossing, &call, around),
         "test" => test(crossing, args, around),
         "tool" => tool(crossing, &call, around),
@@ -94,8 +98,8 @@ fn run(crossing: &Crossing, call: &GoCall<'_>, around: &Surroundings<'_>) -> Opt
     let said = format!(
         "runs on the build machine, for which it is built ({}); it sees GOOS={} GOARCH={}",
         crossing.build_machine(),
-        crossing.goos,
-        crossing.goarch
+        (around.env)("GOOS").unwrap_or_default(),
+        (around.env)("GOARCH").unwrap_or_default()
     );
     Some(Decision {
         args: call.with_flags(flags),
@@ -139,9 +143,9 @@ fn install(crossing: &Crossing, call: &GoCall<'_>, around: &Surroundings<'_>) ->
     }
     let bin = (around.env)("GOBIN").filter(|bin| !bin.is_empty()).map(PathBuf::from);
     let args = call.with_flags(call.flags.iter().flat_map(|flag| flag.to_args()));
-    let queries: Vec<&str> = call.rest.iter().map(String::as_str).filter(|package| package.contains('@')).collect();
-    let own = queries.iter().any(|query| is_own(crossing, query));
-    if !queries.is_empty() && !own {
+    let named: Vec<&str> = call.rest.iter().map(String::as_str).filter(|package| is_of_a_module(package)).collect();
+    let own = named.iter().any(|package| is_own(crossing, package));
+    if !named.is_empty() && !own {
         let mut env = for_build_machine(crossing, around.env);
         let packed = bin.as_ref().is_some_and(|bin| bin.starts_with(&crossing.prefix));
         let folder = if packed { Some(crossing.tools()) } else { bin };
@@ -180,10 +184,17 @@ fn install(crossing: &Crossing, call: &GoCall<'_>, around: &Surroundings<'_>) ->
     Some(Decision { args, env, how: How::Move { from, to: bin }, said: Some(said) })
 }
 
-/// Whether `PACKAGE@VERSION` is what the recipe is about: a package of the source's modules; any, where the source has no
+/// Whether a package is named with its module, as `example.org/tool@v1`, or without a version for the one that go.mod
+/// asks for; not by its place in the source.
+fn is_of_a_module(package: &str) -> bool {
+    let first = package.split(['/', '\\']).next().unwrap_or_default();
+    package.contains('@') || (package.contains('/') && first.contains('.') && !first.starts_with('.'))
+}
+
+/// Whether `PACKAGE[@VERSION]` is what the recipe is about: a package of the source's modules; any, where the source has no
 /// module; or one with the conda package's name.
-fn is_own(crossing: &Crossing, query: &str) -> bool {
-    let path = query.split('@').next().unwrap_or_default();
+fn is_own(crossing: &Crossing, package: &str) -> bool {
+    let path = package.split('@').next().unwrap_or_default();
     let below = |module: &String| {
         path.strip_prefix(module.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
@@ -350,6 +361,8 @@ mod tests {
         check("-GOOS -GOARCH go run .", "as called");
         check("GOOS=windows go run .", "as called");
         check("GOARCH=amd64 go install x@v1", "as called");
+        check("GOARCH=ppc64le go install x@v1", "as called");
+        check("GOARCH=ppc64le go build .", "go build . | Record");
         check("-GOARCH go install x@v1", "as called");
     }
 
@@ -359,6 +372,7 @@ mod tests {
             "go install other.org/x@latest",
             &format!("{BUILD} GOBIN=/o/tools go install other.org/x@latest | Replace"),
         );
+        check("go install other.org/x", &format!("{BUILD} GOBIN=/o/tools go install other.org/x | Replace"));
         check("GOBIN=/w/b go install o.org/x@v1", &format!("{BUILD} go install o.org/x@v1 | Replace"));
         check("-GOBIN go install o.org/x@v1", &format!("{BUILD} go install o.org/x@v1 | Replace"));
     }
@@ -369,6 +383,8 @@ mod tests {
         let how = "| Move { from: \"/s/bin/linux_arm64\", to: \"/p/bin\" }";
         check("go install", &format!("{own} go install {how}"));
         check("go install -tags x ./cmd/... .", &format!("{own} go install -tags x ./cmd/... . {how}"));
+        check("go install -v example.org/own/x", &format!("{own} go install -v example.org/own/x {how}"));
+        check("go install ../x .\\y", &format!("{own} go install ../x .\\y {how}"));
         check("go install example.org/own/cmd/x@v1", &format!("{own} go install example.org/own/cmd/x@v1 {how}"));
         check("go install other.org/tool/v2@v2", &format!("{own} go install other.org/tool/v2@v2 {how}"));
         check("-GOMODCACHE go install .", &format!("{own} GOMODCACHE=/w/gopath/pkg/mod go install . {how}"));

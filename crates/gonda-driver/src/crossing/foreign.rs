@@ -34,8 +34,10 @@ pub(super) fn run(crossing: &Crossing, program: &OsStr, name: &OsStr, args: &[Os
 fn relay(crossing: &Crossing, program: &Path, name: &OsStr, args: &[OsString]) -> Result<Relay> {
     let shown = program.display();
     let mut why = crossing.no_emulator.clone().unwrap_or_default();
-    if let Some(emulator) = &crossing.emulator {
-        match emulator.arguments(program, &name.to_string_lossy(), loader(&start(program)?).as_deref()) {
+    let head = start(program)?;
+    // There are programs for other machines of the same system, too.
+    if let Some(emulator) = crossing.emulator.as_ref().filter(|_| super::begins_as(crossing.target, &head)) {
+        match emulator.arguments(program, &name.to_string_lossy(), loader(&head).as_deref()) {
             Ok(arguments) => {
                 journal::say(
                     crossing,
@@ -76,7 +78,8 @@ fn relay(crossing: &Crossing, program: &Path, name: &OsStr, args: &[OsString]) -
     Ok(Relay { program: twin, arg0: Some(name.to_owned()), args: args.to_vec(), ..Relay::default() })
 }
 
-fn start(program: &Path) -> Result<Vec<u8>> {
+/// The first bytes of a program, its headers among them.
+pub(super) fn start(program: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs_err::File::open(program)?.take(START).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -84,5 +87,5 @@ fn start(program: &Path) -> Result<Vec<u8>> {
 
 /// Whether a file is a program of the target.
 pub(super) fn is_foreign(crossing: &Crossing, program: &Path) -> bool {
-    start(program).is_ok_and(|start| super::begins_as(crossing.target, &start))
+    !crossing.is_native() && start(program).is_ok_and(|start| super::begins_as(crossing.target, &start))
 }

@@ -36,7 +36,7 @@ pub use journal::Journal;
 /// The name by which gonda knows that it stands for Go.
 const GO: &str = "go";
 /// The name by which gonda knows that it runs programs of the target.
-pub(crate) const FOREIGN: &str = "gonda-foreign";
+const FOREIGN: &str = "gonda-foreign";
 /// Where the settings are, in the folder of gonda's own.
 const SETTINGS: &str = "crossing.json";
 /// Where GOPROXY stands that scripts can't change, in the same folder; see [`hold_to_proxy`].
@@ -115,7 +115,7 @@ pub(crate) fn equip(spec: &mut RoomSpec, mode: Mode, facts: &Facts<'_>) {
     spec.own = true;
     let own = Path::new(paths::ROOT).join(paths::OWN);
     if mode.has_fixed_paths() && facts.crossing().is_some() {
-        spec.formats.extend(format(facts.target, own.join(FOREIGN)));
+        spec.formats.extend(foreign_to(facts).filter_map(|platform| format(platform, own.join(FOREIGN))));
     }
     if let (BuildEnv::Shared(shared), true) = (&spec.build_env, facts.go) {
         let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV).join("go").join("bin").join(GO);
@@ -125,6 +125,18 @@ pub(crate) fn equip(spec: &mut RoomSpec, mode: Mode, facts: &Facts<'_>) {
             spec.binds.push(Bind { disk: real, seen: own.join("real").join(GO), writable: false });
         }
     }
+}
+
+/// The platforms of the target's system whose programs this machine doesn't run: a script may build for another machine
+/// than the target's, which it takes for the one that builds.
+fn foreign_to(facts: &Facts<'_>) -> impl Iterator<Item = Subdir> {
+    let known: &[Subdir] = match facts.target {
+        target if target.is_windows() => &[Subdir::Win64],
+        target if target.is_osx() => &[Subdir::Osx64, Subdir::OsxArm64],
+        _ => &[Subdir::Linux64, Subdir::LinuxAarch64, Subdir::LinuxPpc64le, Subdir::LinuxS390X, Subdir::LinuxRiscv64],
+    };
+    let build = facts.build;
+    known.iter().copied().filter(move |platform| go_platform(*platform) != go_platform(build))
 }
 
 /// Puts into a room, whose environments are installed, what [`equip`] has asked for.
@@ -207,6 +219,15 @@ fn shares_build_env(room: &Room) -> bool {
     !room.disk().build_prefix.starts_with(&room.disk().dir)
 }
 
+/// Why an emulator can't run a program of an installed environment: the target's loader is nowhere. `None` if it can.
+pub(crate) fn lacking(emulator: &Emulator, prefix: &Path) -> Option<String> {
+    let entries = std::fs::read_dir(prefix.join("bin")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_file()).find_map(|path| {
+        let loader = emulator::loader(&foreign::start(&path).ok()?)?;
+        emulator.arguments(&path, "", Some(&loader)).err()
+    })
+}
+
 /// Why a script for another platform may have failed, if its last lines tell: it ran a program that can't run here.
 pub(crate) fn explain(last_lines: &[String], target: Subdir) -> Option<String> {
     const SIGNS: &[&str] = &["exec format error", "cannot execute binary file", "bad cpu type in executable"];
@@ -223,12 +244,12 @@ pub(crate) fn explain(last_lines: &[String], target: Subdir) -> Option<String> {
     })
 }
 
-/// The program by which a foreign program runs, for who starts programs itself where the kernel hands none over: called
-/// with the foreign program, the name that it is called by, and its arguments. `own` is the folder of gonda's own
-/// ([`crate::isolation::SeenPaths`]). `None`: the program is started as any other.
-#[must_use]
-pub fn runner_of(own: &Path, program: &Path) -> Option<PathBuf> {
-    let crossing = Crossing::read(own).ok()?;
+/// The program that runs a program of the target, for a gonda of the job that starts programs itself, whether or not the
+/// kernel would hand it over: called with the program, the name that it is called by, and its arguments. `None`: the
+/// program is started as any other.
+pub(crate) fn runner_of(program: &Path) -> Option<PathBuf> {
+    let crossing = Crossing::beside_program().ok()?;
+    let own = &crossing.own;
     foreign::is_foreign(&crossing, program).then(|| own.join(format!("{FOREIGN}{}", std::env::consts::EXE_SUFFIX)))
 }
 
@@ -305,7 +326,7 @@ impl Crossing {
 }
 
 /// The programs of a platform, to be run by `interpreter`. `None` for platforms whose programs aren't known.
-pub(crate) fn format(platform: Subdir, interpreter: PathBuf) -> Option<Format> {
+fn format(platform: Subdir, interpreter: PathBuf) -> Option<Format> {
     let (magic, mask) = magic(platform)?;
     Some(Format { name: format!("gonda-{platform}"), magic, mask, interpreter })
 }

@@ -26,6 +26,7 @@ use crate::{Error, Events, Kind, Result};
 
 pub use reach::{Reach, SERVICE, Serve};
 pub use remove::remove_all;
+pub(crate) use room::has_formats;
 pub use room::{Bind, BuildEnv, DiskPaths, Format, GoCache, Link, Modules, Room, RoomSpec, SeenPaths};
 
 /// What the user asked for with `--isolation`.

@@ -602,6 +602,29 @@ pub(super) async fn probe(work_root: &Path) -> Result<Result<Mode, super::Reason
     Ok(Err(reason))
 }
 
+/// Whether a room's namespace can have formats of programs of its own ([`RoomSpec::formats`]), tried in a folder that is
+/// removed afterwards.
+///
+/// # Errors
+/// When the folder can't be written.
+pub(crate) async fn has_formats(mode: Mode, work_root: &Path) -> Result<bool> {
+    if !mode.has_fixed_paths() {
+        return Ok(false);
+    }
+    make(work_root)?;
+    let folder = tempfile::Builder::new().prefix("probe-").tempdir_in(work_root);
+    let folder = folder.map_err(|error| io_error("write to", work_root, error))?;
+    let mut spec = RoomSpec::new(folder.path().join("room"));
+    let magic = b"GONDA PROBE".to_vec();
+    let mask = vec![0xff; magic.len()];
+    spec.formats.push(Format { name: "gonda-probe".to_owned(), magic, mask, interpreter: "/bin/true".into() });
+    let room = Room::prepare(spec, mode)?;
+    // What is no program and no format's is a script to a shell; this one would fail.
+    let script = "printf 'GONDA PROBE\\nexit 1\\n' > probe && chmod +x probe && ./probe";
+    let command = Command::new("/bin/sh", &room.paths().src_dir).args(["-c", script]).env([("PATH", "/usr/bin:/bin")]);
+    Ok(room.run(command, &Reach::Loopback(None), |_| {}, None).await?.success())
+}
+
 /// Only Linux has such namespaces.
 #[cfg(not(target_os = "linux"))]
 #[allow(clippy::unused_async)]

@@ -118,7 +118,7 @@ pub(super) fn of_file(path: &Path) -> Result<Digests> {
 }
 
 /// The sha256 of a file, in lower-case hex.
-pub(super) fn sha256_of_file(path: &Path) -> Result<String> {
+pub(crate) fn sha256_of_file(path: &Path) -> Result<String> {
     let mut digester = sha2::Sha256::default();
     pass(path, |bytes| digester.update(bytes))?;
     Ok(hex::encode(digester.finalize()))

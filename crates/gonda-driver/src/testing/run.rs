@@ -15,6 +15,11 @@ pub trait Machine: Sync {
     /// Why programs of a platform can't run here; `None` if they can.
     fn refusal(&self, platform: Subdir) -> Option<String>;
 
+    /// Why programs of an environment can't run here after all, though their platform's can; `None` if they can.
+    fn lacking(&self, _prefix: &Path, _platform: Subdir) -> Option<String> {
+        None
+    }
+
     /// Makes an environment.
     ///
     /// # Errors
@@ -270,6 +275,12 @@ impl<M: Machine> Run<'_, M> {
             None => specs.extend(plan.python.clone()),
         }
         self.environment(plan, &specs, platform, &dirs.prefix).await?;
+        if let Some(reason) = self.machine.lacking(&dirs.prefix, platform) {
+            for step in &plan.steps {
+                self.report(&full_name(plan, step), Outcome::not_run(&reason), Duration::ZERO);
+            }
+            return Ok(());
+        }
         if let Some(files) = &plan.files {
             copy_files(files, &dirs.work)?;
         }

@@ -30,6 +30,7 @@ pub(crate) async fn run(
             build_platform: args.selection.build_platform,
             offline: args.channels.offline,
             skip_existing: args.skip_existing,
+            rebuild: args.rebuild,
             keep_work: args.keep_work,
         };
         let settings = config::settings(fixed, layer, surroundings)?;
@@ -113,6 +114,7 @@ fn row(report: &JobReport) -> Vec<String> {
         }
         Status::Skipped => ("skipped by the recipe", String::new(), String::new()),
         Status::Exists(_) => ("exists", String::new(), String::new()),
+        Status::Unchanged(_) => ("unchanged", String::new(), String::new()),
         Status::Planned(_) => ("planned", String::new(), String::new()),
         Status::Fetched(fetched) => {
             package = format!("{package}: {} packages, {} modules", fetched.packages, fetched.modules);
@@ -139,7 +141,7 @@ fn value(report: &JobReport) -> Value {
             value["package"] = json!(artifact);
             value["tests"] = json!(tests);
         }
-        Status::Exists(path) => value["package"] = json!({ "path": path }),
+        Status::Exists(path) | Status::Unchanged(path) => value["package"] = json!({ "path": path }),
         Status::Planned(plan) => value["plan"] = json!(plan),
         Status::Fetched(fetched) => value["fetched"] = json!(fetched),
         Status::Failed(error) => value["error"] = error_value(error),

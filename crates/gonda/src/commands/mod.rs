@@ -1,10 +1,12 @@
 //! One module a command.
 
 pub(crate) mod build;
+pub(crate) mod cache;
 pub(crate) mod channel;
 pub(crate) mod fetch;
 pub(crate) mod inspect;
 pub(crate) mod lock;
+pub(crate) mod rebuild;
 pub(crate) mod render;
 pub(crate) mod test;
 pub(crate) mod verify;

@@ -22,6 +22,7 @@ pub(crate) async fn run(
     let flags = Layer {
         output_dir: args.output_dir.clone(),
         isolation: config::isolation_word(args.isolation),
+        test: config::test_word(args.test),
         ..Layer::default()
     };
     let fixed = Fixed { channels: args.channels.channels.clone(), offline: args.channels.offline, ..Fixed::default() };

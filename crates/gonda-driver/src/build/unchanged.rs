@@ -1,0 +1,171 @@
+//! An output that was built before from the same inputs is not built again.
+//!
+//! Inputs are all that decides a package's bytes, by content: the source as it lies in the work folder, the recipe and
+//! its folder, every variant value, each package of both environments, gonda itself, settings, and what a script is let
+//! have of the caller's environment. Channels are asked and environments solved each time, so that a newer toolchain is
+//! noticed. What a script with an open network fetches by itself is not known to anybody; `--rebuild` is for that.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use gonda_packager::Artifact;
+use gonda_recipe::{Output, ScriptVariable, SourceKind};
+use sha2::{Digest, Sha256};
+
+use super::job::{Group, Job, Solved};
+use super::make::blocking;
+use crate::cache::finished::Finished;
+use crate::cache::of_tree;
+use crate::settings::TestMode;
+use crate::{Result, environment, index, modules};
+
+/// Part of every key: another one whenever the same inputs would give other bytes.
+const FORMAT: &str = "gonda package 1";
+
+/// What a group starts from, before any script of it has run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Origin {
+    /// A digest of the source.
+    pub(super) source: String,
+    /// The digest of each go.sum, by its path in the work folder.
+    pub(super) go_sums: BTreeMap<String, String>,
+    /// The modules that these name, as `path@version`.
+    pub(super) summed: std::collections::BTreeSet<String>,
+}
+
+impl Origin {
+    /// Looks at a group whose source has just been laid out.
+    pub(super) fn of(group: &Group, output: &Output) -> Result<Self> {
+        let mut this = Self { source: source_digest(group, output)?, ..Self::default() };
+        for found in modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?.modules {
+            for folder in std::iter::once(&found.folder).chain(found.mains.iter().map(|(folder, _)| folder)) {
+                let file = folder.join("go.sum");
+                let Ok(text) = std::fs::read(&file) else { continue };
+                let name = file.strip_prefix(&group.work).unwrap_or(&file).to_string_lossy().replace('\\', "/");
+                this.go_sums.insert(name, hex::encode(Sha256::digest(&text)));
+                for line in String::from_utf8_lossy(&text).lines() {
+                    let mut words = line.split_whitespace();
+                    if let (Some(path), Some(version)) = (words.next(), words.next()) {
+                        this.summed.insert(format!("{path}@{}", version.trim_end_matches("/go.mod")));
+                    }
+                }
+            }
+        }
+        Ok(this)
+    }
+}
+
+/// Archives whose digest the recipe gives are known by that, and patches lie in the recipe's folder; all else is looked
+/// at as it lies there.
+fn source_digest(group: &Group, output: &Output) -> Result<String> {
+    let inside = |patch: &String| !patch.starts_with(['/', '\\', '~']) && !patch.contains("..");
+    let pinned = output.sources.iter().all(|source| {
+        matches!(&source.kind, SourceKind::Url { sha256: Some(_), .. }) && source.patches.iter().all(inside)
+    });
+    if pinned {
+        return Ok("as the recipe says".to_owned());
+    }
+    // A repository's own files differ from one checkout to the next; what matters of them is in the facts.
+    let of_git = output.sources.iter().any(|source| matches!(source.kind, SourceKind::Git { .. }));
+    let repository = group.placed.git.as_ref().filter(|_| of_git).map(|git| git.top.join(".git"));
+    of_tree(&group.work, repository.as_deref())
+}
+
+impl Job<'_> {
+    /// The digest of all that decides the package's bytes.
+    pub(super) fn inputs(&self, group: &Group, solved: &Solved) -> Result<String> {
+        let settings = &self.request.settings;
+        let mut hash = Sha256::new();
+        let mut part = |text: &str| {
+            hash.update(text.len().to_le_bytes());
+            hash.update(text);
+        };
+        part(FORMAT);
+        part(env!("CARGO_PKG_VERSION"));
+        part(&program());
+        part(&group.origin.source);
+        part(&format!("{:?} {}", group.placed.git.as_ref().map(|git| &git.info), self.timestamp(group)));
+        part(&of_tree(&self.request.located.recipe_dir, Some(&std::path::absolute(&settings.output_dir)?))?);
+        part(&format!("{:?}", self.request.located.recipe.file_name()));
+        part(&format!("{:?}", self.selection.rendering.outputs));
+        part(&format!("{:?}", self.output));
+        for records in [&solved.build, &solved.host] {
+            environment::contents(records).iter().for_each(|package| part(package));
+            part("");
+        }
+        part(&format!("{:?}", self.channels.names()));
+        let mode = self.session.mode();
+        part(&format!("{:?} {:?} {}", self.network().0, settings.compression_level, mode.has_fixed_paths()));
+        part(&format!("{:?} {:?} {:?}", settings.go, settings.go_cache, self.given_answers()));
+        for (name, value) in self.passed() {
+            part(&format!("{name}={value:?}"));
+        }
+        Ok(hex::encode(hash.finalize()))
+    }
+
+    /// What the scripts get of the caller's environment because the recipe lists it, secrets included.
+    pub(super) fn passed(&self) -> BTreeMap<&str, Option<&str>> {
+        let build = &self.output.build;
+        let listed = build.script_env.iter().filter_map(|variable| match variable {
+            ScriptVariable::Pass(name) => Some(name),
+            ScriptVariable::Set(..) => None,
+        });
+        let names = listed.chain(build.scripts.iter().flat_map(|script| &script.secrets));
+        let caller = &self.request.settings.caller_environment;
+        names.map(|name| (name.as_str(), caller.get(name).map(String::as_str))).collect()
+    }
+
+    /// The package of these inputs, if it was built before: it is put into the output folder and its index.
+    pub(super) async fn unchanged(&self, inputs: &str) -> Result<Option<PathBuf>> {
+        let settings = &self.request.settings;
+        if settings.rebuild || settings.keep_work {
+            return Ok(None);
+        }
+        let (finished, key) = (Finished::new(&settings.cache_root), inputs.to_owned());
+        let tested = settings.test != TestMode::Skip;
+        let (output_dir, events) = (settings.output_dir.clone(), self.events.clone());
+        let folder = output_dir.join(self.output.subdir());
+        let taken = blocking(move || {
+            let Some((path, was_there)) = finished.take(&key, tested, &folder)? else { return Ok(None) };
+            if !was_there || !is_indexed(&path) {
+                index::add_to_index(&output_dir, &path, &events)?;
+            }
+            Ok(Some((path, was_there)))
+        })
+        .await?;
+        if taken.as_ref().is_some_and(|(_, was_there)| !was_there) {
+            self.channels.forget(&settings.output_dir);
+        }
+        Ok(taken.map(|(path, _)| path))
+    }
+
+    /// Keeps a package for the next time. That it can't be kept is no reason to fail.
+    pub(super) async fn remember(&self, inputs: &str, artifact: &Artifact) {
+        let finished = Finished::new(&self.request.settings.cache_root);
+        let tested = self.request.settings.test != TestMode::Skip;
+        let (inputs, artifact) = (inputs.to_owned(), artifact.clone());
+        if let Err(error) = blocking(move || finished.keep(&inputs, &artifact, tested)).await {
+            self.events.note(&self.name, format!("the package is not kept for the next time: {error}"));
+        }
+    }
+}
+
+/// Whether the repodata beside a package names it; what it names is checked by whoever reads it.
+fn is_indexed(package: &Path) -> bool {
+    let listed = || {
+        let text = std::fs::read(package.parent()?.join("repodata.json")).ok()?;
+        let repodata: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        let entry = repodata.get("packages.conda")?.get(package.file_name()?.to_str()?)?;
+        Some(entry["size"].as_u64()? == package.metadata().ok()?.len())
+    };
+    listed().unwrap_or(false)
+}
+
+/// What tells this program from another one of the same version.
+fn program() -> String {
+    let stamp = || {
+        let metadata = std::env::current_exe().ok()?.metadata().ok()?;
+        Some(format!("{} {:?}", metadata.len(), metadata.modified().ok()?))
+    };
+    stamp().unwrap_or_default()
+}

@@ -1,0 +1,178 @@
+//! What is kept from one run to the next: it answers what didn't change, it can be killed at any moment, and it can be
+//! made smaller.
+#![cfg(unix)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use gonda_testkit::{Feedstock, Run, sha256};
+
+use crate::support::{Lab, here};
+
+/// A feedstock whose script counts its own runs, in a file that the test can see.
+fn counting(lab: &Lab) -> (Feedstock, PathBuf) {
+    let count = lab.world.path("count");
+    let script = format!("echo run >> {}; go build -o $PREFIX/bin/hello .", count.display());
+    (lab.hello("hello", &script, ""), count)
+}
+
+fn runs(count: &std::path::Path) -> usize {
+    std::fs::read_to_string(count).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn an_unchanged_build_is_answered() {
+    let mut lab = Lab::fake();
+    lab.rebuild = false;
+    let (feedstock, count) = counting(&lab);
+    // Without mounts, so that the script can reach the file in which it counts.
+    let build = |lab: &Lab, more: &[&str]| -> Run {
+        lab.build(feedstock.root(), &[&["--isolation", "env"], more].concat()).succeeds()
+    };
+    build(&lab, &[]).prints("built");
+    let package = lab.world.the_package();
+    let first = std::fs::read(&package).unwrap();
+    assert_eq!(runs(&count), 1);
+
+    build(&lab, &[]).prints("unchanged");
+    // Another folder, or none: the package is there again, and in the index.
+    std::fs::remove_file(&package).unwrap();
+    std::fs::remove_file(package.with_file_name("repodata.json")).unwrap();
+    build(&lab, &[]).prints("unchanged");
+    assert_eq!(sha256(&std::fs::read(&package).unwrap()), sha256(&first));
+    assert!(std::fs::read_to_string(package.with_file_name("repodata.json")).unwrap().contains("hello-1.0.0-"));
+    assert_eq!(runs(&count), 1);
+
+    build(&lab, &["--rebuild"]).prints("built");
+    assert_eq!(runs(&count), 2);
+
+    // Whatever decides bytes makes another build of it.
+    feedstock.write("src/main.go", "package main\n\nfunc main() { println(\"changed\") }\n");
+    build(&lab, &[]).prints("built");
+    feedstock.write("recipe/extra.txt", "in the recipe folder");
+    build(&lab, &[]).prints("built");
+    build(&lab, &["--compression-level", "3"]).prints("built");
+    assert_eq!(runs(&count), 5);
+    build(&lab, &["--compression-level", "3"]).prints("unchanged");
+
+    // Nothing that happened to a kept package is handed on.
+    for entry in crate::support::walk(&lab.world.cache().join("finished")) {
+        if entry.extension().is_some_and(|extension| extension == "conda") {
+            std::fs::write(entry, "spoilt").unwrap();
+        }
+    }
+    std::fs::remove_dir_all(lab.world.output()).unwrap();
+    build(&lab, &[]).prints("built");
+    lab.world.gonda(["verify".as_ref(), lab.world.the_package().as_os_str()]).succeeds();
+}
+
+#[test]
+fn outputs_that_share_a_work_folder_are_answered_together() {
+    let mut lab = Lab::fake();
+    lab.rebuild = false;
+    let feedstock = Feedstock::new(lab.world.path("two-feedstock"));
+    let recipe = |second: &str| {
+        format!(
+            "package:\n  name: two\n  version: 1\nsource:\n  path: ../src\noutputs:\n  - name: one\n    script: one.sh\n  \
+             - name: other\n    script: other.sh\nabout:\n  license: MIT\n  summary: {second}\n"
+        )
+    };
+    feedstock.write("recipe/meta.yaml", recipe("Two of them"));
+    feedstock.write("src/a", "a");
+    feedstock.write("recipe/one.sh", "echo made > made; mkdir -p $PREFIX/share; cp made $PREFIX/share/one\n");
+    feedstock.write("recipe/other.sh", "mkdir -p $PREFIX/share; cp made $PREFIX/share/other\n");
+    lab.build(feedstock.root(), &[]).succeeds();
+    let run = lab.build(feedstock.root(), &[]).succeeds();
+    assert_eq!(run.stdout.matches("unchanged").count(), 2, "{run}");
+    // One is lost: both scripts run again, for the second needs what the first left in the work folder.
+    for entry in std::fs::read_dir(lab.world.cache().join("finished")).unwrap().map(|entry| entry.unwrap().path()) {
+        let holds = |name: &str| crate::support::walk(&entry).iter().any(|file| file.ends_with(name));
+        if entry.is_dir() && holds("other-1-0.conda") {
+            std::fs::remove_dir_all(entry).unwrap();
+        }
+    }
+    let run = lab.build(feedstock.root(), &[]).succeeds();
+    assert_eq!(run.stdout.matches("built").count(), 2, "{run}");
+}
+
+#[test]
+fn the_caches_tell_their_size_and_are_emptied() {
+    let mut lab = Lab::fake();
+    lab.rebuild = false;
+    let (feedstock, _) = counting(&lab);
+    lab.build(feedstock.root(), &["--isolation", "env"]).succeeds();
+    let size = || lab.world.gonda(["cache", "size", "--format", "json"]).succeeds().json();
+    let bytes = |name: &str| {
+        let size = size();
+        let parts = size["parts"].as_array().unwrap();
+        parts.iter().find(|part| part["name"] == name).unwrap()["bytes"].as_u64().unwrap()
+    };
+    assert!(bytes("pkgs") > 0 && bytes("finished") > 0, "{}", size());
+    lab.world.gonda(["cache", "size"]).succeeds().prints("finished packages");
+    // Nothing is older than a day.
+    lab.world.gonda(["cache", "prune", "--days", "1"]).succeeds().prints("removed 0 entries");
+    lab.build(feedstock.root(), &["--isolation", "env"]).succeeds().prints("unchanged");
+    lab.world.gonda(["cache", "clean"]).succeeds();
+    assert_eq!(size()["bytes"], 0);
+    lab.build(feedstock.root(), &["--isolation", "env"]).succeeds().prints("built");
+}
+
+/// Kills gonda at moments spread over a whole build, several at a time on one cache, and looks at what is left.
+#[test]
+fn killed_at_any_moment() {
+    const KILLS: usize = 100;
+    const WORKERS: usize = 4;
+    let mut lab = Lab::fake();
+    lab.rebuild = false;
+    let feedstock = lab.hello("hello", "go build -o $PREFIX/bin/hello .", "");
+    let arguments = |output: &std::path::Path, more: &[&str]| {
+        let arguments = lab.build_arguments(feedstock.root(), more).into_iter();
+        arguments.map(|word| if word == lab.world.output() { output.into() } else { word }).collect::<Vec<OsString>>()
+    };
+    let whole = |output: &std::path::Path| {
+        for file in crate::support::walk(output) {
+            if file.extension().is_some_and(|extension| extension == "conda") {
+                let members = gonda_testkit::conda_members(&std::fs::read(&file).unwrap());
+                assert!(members.iter().any(|member| member.path == "bin/hello"), "{}", file.display());
+            }
+        }
+    };
+    let started = Instant::now();
+    let reference = lab.world.path("reference");
+    lab.world.run(lab.world.command(arguments(&reference, &[]))).succeeds();
+    let length = started.elapsed();
+
+    std::thread::scope(|scope| {
+        for worker in 0..WORKERS {
+            let (lab, arguments, whole) = (&lab, &arguments, &whole);
+            scope.spawn(move || {
+                let output = lab.world.path(format!("output-{worker}"));
+                for kill in (worker..KILLS).step_by(WORKERS) {
+                    // A sequence that visits all parts of the build, the same in every run of this test.
+                    let part = (kill * 61 % KILLS) as u32;
+                    let more: &[&str] = if kill % 3 == 0 { &[] } else { &["--rebuild"] };
+                    let running = lab.world.start(lab.world.command(arguments(&output, more)));
+                    std::thread::sleep(length * part / KILLS as u32);
+                    let _ = running.kill();
+                    whole(&output);
+                    if kill % 20 < WORKERS {
+                        lab.world.run(lab.world.command(arguments(&output, more))).succeeds();
+                    }
+                }
+                lab.world.run(lab.world.command(arguments(&output, &["--rebuild"]))).succeeds();
+                lab.world.run(lab.world.command(arguments(&output, &[]))).succeeds().prints("unchanged");
+                whole(&output);
+            });
+        }
+    });
+    assert!(started.elapsed() < Duration::from_secs(600), "it takes too long");
+    // What the killed ones left is swept by others; nothing in the making stays.
+    lab.world.run(lab.world.command(arguments(&reference, &["--rebuild"]))).succeeds();
+    let left: Vec<PathBuf> = std::fs::read_dir(lab.world.cache().join("finished"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("part-"))
+        .collect();
+    assert_eq!(left, Vec::<PathBuf>::new(), "{}", here!());
+}
