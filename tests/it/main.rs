@@ -18,4 +18,5 @@ mod network;
 mod offline;
 mod packages;
 mod reference;
+mod render;
 mod reproducible;

@@ -32,6 +32,7 @@ pub mod process;
 pub mod rebuild;
 pub mod script;
 pub mod settings;
+pub mod solving;
 pub mod source;
 pub mod stage;
 pub mod testbed;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rattler_conda_types::Subdir;
 
+use crate::channels::ChannelSettings;
 use crate::isolation::Isolation;
 use crate::rebuild::Environments;
 
@@ -50,6 +51,19 @@ pub struct Settings {
     /// The caller's environment: only names that a recipe lists in `script_env` (and, with an open network, proxies
     /// and certificates) are taken from it.
     pub caller_environment: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// How to reach channels of these names.
+    pub(crate) fn channel_settings(&self, channels: Vec<String>) -> ChannelSettings {
+        ChannelSettings {
+            channels,
+            channel_alias: self.channels.alias.clone(),
+            cache_root: self.cache_root.clone(),
+            offline: self.offline,
+            base_dir: self.base_dir.clone(),
+        }
+    }
 }
 
 /// What a package that is built again says of its output.

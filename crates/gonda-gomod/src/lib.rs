@@ -27,8 +27,8 @@ mod quote;
 mod syntax;
 mod vendor;
 
-#[cfg(test)]
-mod fuzz;
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use buildinfo::{BuildInfo, BuildInfoError, BuildModule, read_build_info};
 pub use dirhash::{DirHash, hash_go_mod, hash_reader, hash1};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gonda_recipe::v0::fuzz;
+use gonda_recipe::v1;
 
 fn soon(name: &str, recipe: &str) {
     let start = Instant::now();
@@ -143,6 +144,47 @@ fn hostile_variant_files_end() {
     }
 }
 
+#[test]
+fn hostile_v1_recipes_end() {
+    let head = "package:\n  name: x\n  version: '1'\n";
+    let summary = |text: &str| format!("{head}about:\n  summary: \"{text}\"\n");
+    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(20_000), close.repeat(20_000));
+    let ifs = (0..2_000).fold("x".to_owned(), |inner, _| format!("{{if: unix, then: [{inner}]}}"));
+    let cases: Vec<(&str, String)> = vec![
+        ("deep flow", format!("{head}extra: {}\n", deep("[", "]"))),
+        ("deep list", format!("{head}extra:\n  a:\n    {}x\n", "- ".repeat(20_000))),
+        ("deep conditions", format!("{head}requirements:\n  run: [{ifs}]\n")),
+        ("deep expression", summary(&format!("${{{{ {} }}}}", deep("(", ")")))),
+        ("many nots", summary(&format!("${{{{ {}1 }}}}", "not ".repeat(20_000)))),
+        ("long sum", summary(&format!("${{{{ {}1 }}}}", "1+".repeat(5_000)))),
+        ("many filters", summary(&format!("${{{{ 1{} }}}}", "|string".repeat(5_000)))),
+        ("repeat", summary("${{ 'x' * 999999999999 }}")),
+        ("power", summary("${{ 9 ** 9 ** 9 ** 9 }}")),
+        ("range", summary("${{ range(9223372036854775807)|length }}")),
+        ("alias of itself", format!("{head}extra: &a\n  b: *a\n")),
+        ("context that grows", {
+            let lines = (1..60).map(|i| format!("  v{i}: ${{{{ v{0} ~ v{0} }}}}\n", i - 1)).collect::<String>();
+            format!("context:\n  v0: xxxxxxxx\n{lines}{head}")
+        }),
+    ];
+    for (name, recipe) in cases {
+        let start = Instant::now();
+        v1::fuzz::recipe(recipe.as_bytes());
+        assert!(start.elapsed() < Duration::from_secs(60), "{name} took {:?}", start.elapsed());
+    }
+    let keys: String = (0..40).map(|i| format!("k{i}: [1, 2]\n")).collect();
+    v1::fuzz::variant_file(format!("{keys}c_compiler: [1, 2]\n").as_bytes());
+    v1::fuzz::variant_file(deep("[", "]").as_bytes());
+}
+
+#[test]
+fn mutated_v1_recipes_never_panic() {
+    let mut random = Random(0x0dd0_5eed_0dd0_5eed);
+    for seed in seeds_in("v1", "recipe.yaml") {
+        v1::fuzz::recipe(&mutate(&seed, &mut random));
+    }
+}
+
 /// A generator that needs no crate: xorshift.
 struct Random(u64);
 
@@ -203,10 +245,14 @@ fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 fn seeds(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/v0");
+    seeds_in("v0", &format!("recipe/{name}"))
+}
+
+fn seeds_in(part: &str, name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance").join(part);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
-        .map(|entry| entry.unwrap().path().join("recipe").join(name))
+        .map(|entry| entry.unwrap().path().join(name))
         .filter(|path| path.is_file())
         .collect();
     paths.sort();

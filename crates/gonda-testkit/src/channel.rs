@@ -25,6 +25,8 @@ pub struct HandMadePackage {
     pub files: Vec<Entry>,
     /// A tar archive in place of one of `files`: for members that no honest tool writes.
     pub payload: Option<Vec<u8>>,
+    /// `run_exports.json`, if it has one.
+    pub run_exports: Option<Value>,
 }
 
 impl HandMadePackage {
@@ -38,7 +40,15 @@ impl HandMadePackage {
             depends: Vec::new(),
             files: Vec::new(),
             payload: None,
+            run_exports: None,
         }
+    }
+
+    /// With run exports of a kind, such as `weak`.
+    #[must_use]
+    pub fn exports(mut self, kind: &str, specs: &[&str]) -> Self {
+        self.run_exports = Some(json!({kind: specs}));
+        self
     }
 
     /// With a dependency.
@@ -84,12 +94,13 @@ impl HandMadePackage {
                 json!({"_path": file.path, "path_type": "hardlink", "sha256": sha256(&file.content), "size_in_bytes": file.content.len()})
             })
             .collect();
-        let info = [
+        let mut info = vec![
             Entry::file("info/index.json", Value::Object(self.index()).to_string()),
             Entry::file("info/paths.json", json!({"paths": paths, "paths_version": 1}).to_string()),
             Entry::file("info/files", self.files.iter().map(|file| format!("{}\n", file.path)).collect::<String>()),
             Entry::file("info/about.json", "{}"),
         ];
+        info.extend(self.run_exports.iter().map(|exports| Entry::file("info/run_exports.json", exports.to_string())));
         let zst = |tar: &[u8]| zstd::encode_all(tar, 3).expect("memory");
         let payload = self.payload.clone().unwrap_or_else(|| tar(&self.files));
         let stem = format!("{}-{}-{}", self.name, self.version, self.build);

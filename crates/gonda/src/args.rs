@@ -227,7 +227,10 @@ pub(crate) struct RenderArgs {
     #[arg(long)]
     pub(crate) output: bool,
 
-    /// How far to render without solving
+    #[command(flatten)]
+    pub(crate) channels: ChannelArgs,
+
+    /// How far to render; without it no environment is known and no channel asked
     #[arg(long, value_enum)]
     pub(crate) finalize: Option<FinalizeArg>,
 
@@ -242,6 +245,8 @@ pub(crate) enum FinalizeArg {
     Bypass,
     /// Environments taken to be the requirements as written
     Nosolve,
+    /// Environments solved from channels, as for a build: pins, run exports and the hash are final
+    Solve,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

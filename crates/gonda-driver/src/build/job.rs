@@ -15,9 +15,10 @@ use crate::channels::{self, Channels, SolveRequest};
 use crate::lock::Locked;
 use crate::modules::ProxyRecord;
 use crate::planning::Selection;
+pub(super) use crate::solving::name_of;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
-use crate::{Error, Event, Events, Kind, Phase, Result};
+use crate::{Error, Event, Events, Kind, Phase, Result, solving};
 
 /// What all jobs of a rendering see.
 #[derive(Clone, Copy)]
@@ -363,29 +364,7 @@ impl Job<'_> {
         }
     }
 
-    /// Solved packages as finalising wants them; only those asked for by name bring their run exports.
     pub(super) async fn resolve(&self, records: &[RepoDataRecord], specs: &[String]) -> Result<Vec<ResolvedPackage>> {
-        let direct: Vec<&str> = specs.iter().map(|spec| name_of(spec)).collect();
-        let mut packages = Vec::with_capacity(records.len());
-        for record in records {
-            let package = &record.package_record;
-            let name = package.name.as_normalized().to_owned();
-            let direct = direct.iter().any(|spec| spec.eq_ignore_ascii_case(&name));
-            packages.push(ResolvedPackage {
-                version: package.version.to_string(),
-                build: package.build.to_string(),
-                run_exports: if direct { self.channels.run_exports(record).await? } else { Default::default() },
-                direct,
-                name,
-            });
-        }
-        Ok(packages)
+        solving::resolve(self.channels, records, specs).await
     }
-}
-
-/// The package name that a match spec begins with.
-pub(super) fn name_of(spec: &str) -> &str {
-    let spec = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim_start();
-    let end = spec.find(|c: char| c.is_whitespace() || "<>=!~[;,".contains(c)).unwrap_or(spec.len());
-    &spec[..end]
 }

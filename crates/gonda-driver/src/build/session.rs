@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::blocking;
 use crate::cache::{self, InUse};
-use crate::channels::{ChannelSettings, Channels};
+use crate::channels::Channels;
 use crate::isolation::Mode;
 use crate::modules::{ModuleStore, ProxySettings};
 use crate::settings::Settings;
@@ -59,16 +59,7 @@ impl Session {
         if let Some(channels) = known.get(&names) {
             return Ok(Arc::clone(channels));
         }
-        let channels = Arc::new(Channels::open(
-            ChannelSettings {
-                channels: names.clone(),
-                channel_alias: settings.channels.alias.clone(),
-                cache_root: settings.cache_root.clone(),
-                offline: settings.offline,
-                base_dir: settings.base_dir.clone(),
-            },
-            events.clone(),
-        )?);
+        let channels = Arc::new(Channels::open(settings.channel_settings(names.clone()), events.clone())?);
         known.insert(names, Arc::clone(&channels));
         Ok(channels)
     }

@@ -40,7 +40,7 @@ pub(crate) fn output(
     let hash_contents = meta.hash_contents(session)?;
     let hash = if build_string.contains('h') { super::hash::hash(&hash_contents) } else { None };
     let hash = hash.filter(|hash| build_string.contains(hash.as_str()));
-    let noarch = match meta.noarch() {
+    let noarch = match meta.noarch().as_deref() {
         Some(Json::String(kind)) if kind == "python" => Some(Noarch::Python),
         Some(_) => Some(Noarch::Generic),
         None if meta.noarch_python() => Some(Noarch::Python),
@@ -92,7 +92,7 @@ pub(crate) fn output(
             app: value("app"),
         },
         variant: meta.config.variant.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect(),
-        used_vars: meta.used_vars(session, false)?,
+        used_vars: meta.used_vars(session, false)?.as_ref().clone(),
         hash_contents,
         hash,
         parent,
@@ -111,7 +111,7 @@ fn without_environments(requirements: &Map<String, Json>) -> Map<String, Json> {
 
 fn run_exports(meta: &Meta) -> RunExportsJson {
     let mut exports = RunExportsJson::default();
-    match meta.value("build", "run_exports") {
+    match meta.value("build", "run_exports").as_deref() {
         Some(Json::Object(kinds)) => {
             let list = |key: &str| kinds.get(key).map(list_of_text).unwrap_or_default();
             exports.weak = list("weak");
@@ -120,7 +120,7 @@ fn run_exports(meta: &Meta) -> RunExportsJson {
             exports.weak_constrains = list("weak_constrains");
             exports.strong_constrains = list("strong_constrains");
         }
-        Some(list) => exports.weak = list_of_text(&list),
+        Some(list) => exports.weak = list_of_text(list),
         None => {}
     }
     exports
@@ -176,9 +176,9 @@ fn script(content: ScriptContent) -> Script {
 
 fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Result<Build, Fail> {
     let list = |key: &str| meta.list("build", key);
-    let globs = |key: &str| match meta.value("build", key) {
-        Some(Json::Bool(all)) => FileMatch { all, ..FileMatch::default() },
-        Some(value) => FileMatch { include: list_of_text(&value), ..FileMatch::default() },
+    let globs = |key: &str| match meta.value("build", key).as_deref() {
+        Some(Json::Bool(all)) => FileMatch { all: *all, ..FileMatch::default() },
+        Some(value) => FileMatch { include: list_of_text(value), ..FileMatch::default() },
         None => FileMatch::default(),
     };
     let section_script = list("script");
@@ -226,8 +226,8 @@ fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Resul
                 None => ScriptVariable::Pass(entry),
             })
             .collect(),
-        detect_binary_files_with_prefix: match meta.value("build", "detect_binary_files_with_prefix") {
-            Some(Json::Bool(flag)) => Some(flag),
+        detect_binary_files_with_prefix: match meta.value("build", "detect_binary_files_with_prefix").as_deref() {
+            Some(Json::Bool(flag)) => Some(*flag),
             _ => None,
         },
         ignore_prefix_files: globs("ignore_prefix_files"),
@@ -273,10 +273,10 @@ fn test(meta: &Meta) -> LegacyTest {
     LegacyTest {
         requires: list("requires"),
         commands: list("commands"),
-        imports: match meta.value("test", "imports") {
+        imports: match meta.value("test", "imports").as_deref() {
             // `imports: {lang: perl, imports: […]}` is for other languages.
             Some(Json::Array(items)) => items.iter().filter(|item| item.is_string()).map(text_of).collect(),
-            Some(Json::String(text)) => vec![text],
+            Some(Json::String(text)) => vec![text.clone()],
             _ => Vec::new(),
         },
         files: list("files"),
@@ -300,49 +300,21 @@ fn about(meta: &Meta) -> About {
 /// The recipe as conda-build writes it into the package: all sections, the build string fixed, lists in order but those
 /// whose order matters.
 fn rendered_recipe(meta: &Meta, build_string: &str) -> String {
-    let mut recipe = Map::new();
-    for section in ORDER {
-        if section == "outputs" && meta.is_output() {
-            continue;
-        }
-        if let Some(value) = meta.meta.get(section) {
-            recipe.insert(section.to_owned(), value.clone());
-        }
-    }
-    let object = |recipe: &mut Map<String, Json>, section: &str, key: &str, value: Json| {
-        let entry = recipe.entry(section.to_owned()).or_insert_with(|| Json::Object(Map::new()));
-        if let Json::Object(map) = entry {
-            map.insert(key.to_owned(), value);
-        }
+    let with = |section: &str, added: &[(&str, Json)]| {
+        let mut map = meta.section(section).cloned().unwrap_or_default();
+        map.extend(added.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        Json::Object(map)
     };
-    object(&mut recipe, "build", "string", Json::String(build_string.to_owned()));
-    object(&mut recipe, "extra", "final", Json::Bool(true));
-    object(&mut recipe, "extra", "copy_test_source_files", Json::Bool(true));
-    for (section, value) in &mut recipe {
-        sort_lists(section, value);
-    }
+    let build = with("build", &[("string", Json::String(build_string.to_owned()))]);
+    let extra = with("extra", &[("final", Json::Bool(true)), ("copy_test_source_files", Json::Bool(true))]);
+    let sections = ORDER.into_iter().filter(|section| *section != "outputs" || !meta.is_output());
+    let sections = sections.filter_map(|section| match section {
+        "build" => Some((section, &build)),
+        "extra" => Some((section, &extra)),
+        section => meta.meta.get(section).map(|value| (section, value)),
+    });
     let rule = "-".repeat(48);
-    format!("# This file is made by gonda in conda-build's form\n# {rule}\n\n{}", emit::to_yaml(&recipe))
-}
-
-fn sort_lists(path: &str, value: &mut Json) {
-    match value {
-        Json::Object(map) => {
-            for (key, value) in map {
-                sort_lists(&format!("{path}/{key}"), value);
-            }
-        }
-        Json::Array(items) => {
-            let ordered = matches!(path, "build/script" | "test/commands");
-            if !ordered && items.iter().all(Json::is_string) {
-                items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
-            }
-            for item in items {
-                if item.is_object() {
-                    sort_lists(path, item);
-                }
-            }
-        }
-        _ => {}
-    }
+    let mut text = format!("# This file is made by gonda in conda-build's form\n# {rule}\n\n");
+    emit::recipe(&mut text, sections);
+    text
 }

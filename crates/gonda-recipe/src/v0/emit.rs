@@ -4,35 +4,43 @@ use serde_json::{Map, Value};
 
 use super::yaml;
 
-/// A mapping in block style.
-pub(crate) fn to_yaml(map: &Map<String, Value>) -> String {
-    let mut out = String::new();
-    mapping(&mut out, map, 0);
-    out
+/// A recipe's sections in block style. Lists of text are sorted, but for those whose order matters.
+pub(crate) fn recipe<'v>(out: &mut String, sections: impl Iterator<Item = (&'v str, &'v Value)>) {
+    for (section, value) in sections {
+        entry(out, section, value, 0, None);
+    }
 }
 
 fn indent(out: &mut String, depth: usize) {
     out.extend(std::iter::repeat_n("  ", depth));
 }
 
-fn mapping(out: &mut String, map: &Map<String, Value>, depth: usize) {
+fn mapping(out: &mut String, map: &Map<String, Value>, depth: usize, section: Option<&str>) {
     for (key, value) in map {
         indent(out, depth);
-        entry(out, key, value, depth);
+        entry(out, key, value, depth, section);
     }
 }
 
-fn entry(out: &mut String, key: &str, value: &Value, depth: usize) {
+/// A key and its value; `section` is the recipe's section that the key stands in, for keys directly in one.
+fn entry(out: &mut String, key: &str, value: &Value, depth: usize, section: Option<&str>) {
     scalar(out, key);
     out.push(':');
     match value {
         Value::Object(map) if !map.is_empty() => {
             out.push('\n');
-            mapping(out, map, depth + 1);
+            mapping(out, map, depth + 1, (depth == 0).then_some(key));
         }
         Value::Array(items) if !items.is_empty() => {
             out.push('\n');
-            sequence(out, items, depth + 1);
+            let ordered = matches!((section, key), (Some("build"), "script") | (Some("test"), "commands"));
+            if ordered || !items.iter().all(Value::is_string) {
+                sequence(out, items.iter(), depth + 1);
+            } else {
+                let mut sorted: Vec<&Value> = items.iter().collect();
+                sorted.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+                sequence(out, sorted.into_iter(), depth + 1);
+            }
         }
         other => {
             out.push(' ');
@@ -41,7 +49,7 @@ fn entry(out: &mut String, key: &str, value: &Value, depth: usize) {
     }
 }
 
-fn sequence(out: &mut String, items: &[Value], depth: usize) {
+fn sequence<'v>(out: &mut String, items: impl Iterator<Item = &'v Value>, depth: usize) {
     for item in items {
         indent(out, depth);
         out.push_str("- ");
@@ -51,12 +59,12 @@ fn sequence(out: &mut String, items: &[Value], depth: usize) {
                     if position > 0 {
                         indent(out, depth + 1);
                     }
-                    entry(out, key, value, depth + 1);
+                    entry(out, key, value, depth + 1, None);
                 }
             }
             Value::Array(items) if !items.is_empty() => {
                 out.push('\n');
-                sequence(out, items, depth + 1);
+                sequence(out, items.iter(), depth + 1);
             }
             other => leaf(out, other),
         }
@@ -104,11 +112,13 @@ fn scalar(out: &mut String, text: &str) {
 }
 
 fn is_plain(text: &str) -> bool {
-    let Some(first) = text.chars().next() else { return false };
-    if "-?:,[]{}#&*!|>'\"%@`~=<".contains(first) || text.starts_with(' ') || text.ends_with([' ', ':']) {
+    let bytes = text.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    if b"-?:,[]{}#&*!|>'\"%@`~=< ".contains(first) || matches!(last, b' ' | b':') {
         return false;
     }
-    if text.contains(": ") || text.contains(" #") || text.chars().any(|c| c.is_control() || ",[]{}".contains(c)) {
+    let pairs = bytes.windows(2).any(|pair| matches!(pair, b": " | b" #"));
+    if pairs || text.contains(|c: char| c.is_control() || matches!(c, ',' | '[' | ']' | '{' | '}')) {
         return false;
     }
     // What any reader would take for a number, a date or a truth value keeps its quotes.
@@ -117,5 +127,6 @@ fn is_plain(text: &str) -> bool {
 }
 
 fn looks_numeric(text: &str) -> bool {
-    text.parse::<f64>().is_ok() || text == "y" || text == "n" || text == "Y" || text == "N"
+    let may_be = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'i' | 'I' | 'n' | 'N'));
+    may_be && text.parse::<f64>().is_ok() || matches!(text, "y" | "n" | "Y" | "N")
 }

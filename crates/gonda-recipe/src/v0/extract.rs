@@ -5,7 +5,8 @@
 /// Byte offsets of line starts from `from` on, `from` itself only if a line starts there.
 fn line_starts(text: &str, from: usize) -> impl Iterator<Item = usize> + '_ {
     let first = (from == 0 || text.as_bytes().get(from - 1) == Some(&b'\n')).then_some(from);
-    first.into_iter().chain(text[from.min(text.len())..].match_indices('\n').map(move |(at, _)| from + at + 1))
+    let rest = &text.as_bytes()[from.min(text.len())..];
+    first.into_iter().chain(memchr::memchr_iter(b'\n', rest).map(move |at| from + at + 1))
 }
 
 /// The first line start at or after `from` where one of `heads` stands.

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use super::error::Fail;
-use super::meta::{Meta, OutputEntry, expand_requirements, first_word, is_true, merge_top_level};
+use super::meta::{Meta, OutputEntry, UsedVariant, expand_requirements, first_word, is_true, merge_top_level};
 use super::outputs::{Package, insert_variant_versions, output_meta};
 use super::session::{Session, Solving};
 use super::spec::{complete, from_requirements_txt};
@@ -44,7 +44,7 @@ pub(crate) fn finalize_outputs(
     bypass: bool,
     plan: &Plan<'_>,
 ) -> Result<Vec<Package>, Fail> {
-    let mut finished: IndexMap<(String, BTreeMap<String, Json>), OutputEntry> = IndexMap::new();
+    let mut finished: IndexMap<(String, UsedVariant), OutputEntry> = IndexMap::new();
     for (index, (_, package)) in packages.into_iter().enumerate() {
         let package = package.borrow().clone();
         if package.skip() {
@@ -56,7 +56,7 @@ pub(crate) fn finalize_outputs(
         meta.used = RefCell::default();
         let name = package.name(session)?;
         let is_target = match &plan.target {
-            Some((target, used)) => *target == name && *used == package.used_variant(session)?,
+            Some((target, used)) => *target == name && *used == *package.used_variant(session)?,
             None => false,
         };
         if is_target {
@@ -83,7 +83,7 @@ pub(crate) fn finalize_outputs(
         finished.insert(key, OutputEntry { dict: output, meta: Rc::new(RefCell::new(done)) });
     }
     // The used variant may have changed by what was added.
-    let mut packages: IndexMap<(String, BTreeMap<String, Json>), Package> = IndexMap::new();
+    let mut packages: IndexMap<(String, UsedVariant), Package> = IndexMap::new();
     for entry in finished.into_values() {
         let key = {
             let meta = entry.meta.borrow();

@@ -80,3 +80,63 @@ pub fn hash(contents: &std::collections::BTreeMap<String, Value>) -> Option<Stri
     let digest = hex::encode(Sha1::digest(python_json(&contents).as_bytes()));
     Some(format!("h{}", &digest[..7]))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((any::<String>(), inner), 0..4)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// The keys of each object as the text has them, in order.
+    fn keys_are_sorted(value: &Value) -> bool {
+        match value {
+            Value::Object(items) => items.keys().is_sorted() && items.values().all(keys_are_sorted),
+            Value::Array(items) => items.iter().all(keys_are_sorted),
+            _ => true,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// `json.dumps` with `sort_keys`: ASCII, keys in order, and any reader gets the value back.
+        #[test]
+        fn json_is_pythons(value in value()) {
+            let text = python_json(&value);
+            prop_assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+            let read: Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(&read, &value);
+            prop_assert!(keys_are_sorted(&read), "{text}");
+        }
+
+        /// Order of insertion and nothing else is without meaning.
+        #[test]
+        fn a_hash_has_seven_digits(contents in proptest::collection::btree_map(any::<String>(), value(), 1..5)) {
+            let digits = hash(&contents).unwrap();
+            prop_assert!(digits.len() == 8 && digits.starts_with('h'), "{digits}");
+            prop_assert!(digits[1..].bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
+        }
+    }
+
+    #[test]
+    fn separators_have_blanks() {
+        let value = serde_json::json!({"b": [1, "\u{e9}\u{1f600}\u{7f}"], "a": {"x": null, "c": true}});
+        assert_eq!(python_json(&value), r#"{"a": {"c": true, "x": null}, "b": [1, "\u00e9\ud83d\ude00\u007f"]}"#);
+    }
+}

@@ -246,8 +246,8 @@ fn read_variant_file(
     })?;
     let spec = match value {
         Json::Object(map) => variant::trim(map),
-        Json::Null => variant::Spec::new(),
-        Json::String(text) if text.is_empty() => variant::Spec::new(),
+        Json::Null => variant::Spec::default(),
+        Json::String(text) if text.is_empty() => variant::Spec::default(),
         _ => {
             return Err(in_file(
                 path,
@@ -269,7 +269,7 @@ fn read_overrides(text: &str) -> Result<Source, RecipeErrors> {
         yaml::load(text, Flavor::Text).map_err(|error| wrong(format!("the YAML can't be read: {}", error.message)))?;
     match value {
         Json::Object(map) => Ok(Source { name: "--variants".to_owned(), spec: map.into_iter().collect() }),
-        Json::Null => Ok(Source { name: "--variants".to_owned(), spec: variant::Spec::new() }),
+        Json::Null => Ok(Source { name: "--variants".to_owned(), spec: variant::Spec::default() }),
         _ => Err(wrong("the variants are no mapping".to_owned())),
     }
 }

@@ -11,7 +11,9 @@ use serde_json::{Map, Value as Json};
 
 use super::error::{Fail, in_file};
 use super::finalize::{Plan, finalize_outputs};
-use super::meta::{CONDA, Meta, OutputEntry, Outputs, Parent, expand_requirements, first_word, is_true, output_dicts};
+use super::meta::{
+    CONDA, Meta, OutputEntry, Outputs, Parent, UsedVariant, expand_requirements, first_word, is_true, output_dicts,
+};
 use super::session::{Session, Solving};
 use super::spec::{Spec, complete};
 use super::variant::{self, Variant, loop_keys, newest_python, text_of};
@@ -20,7 +22,7 @@ use crate::Finalize;
 /// A package to be.
 pub(crate) type Package = (Map<String, Json>, Rc<RefCell<Meta>>);
 
-type Key = (String, Option<String>, BTreeMap<String, Json>);
+type Key = (String, Option<String>, UsedVariant);
 
 /// The recipe for each variant that its top level uses.
 pub(crate) fn distribute(
@@ -43,7 +45,8 @@ pub(crate) fn distribute(
     meta.config.variants = all.clone();
     meta.config.input_variants = all.clone();
     meta.set_variant(first);
-    let loops = loop_keys(&all, &meta.used_vars(session, false)?);
+    let used = meta.used_vars(session, false)?;
+    let loops = loop_keys(&all, &used);
     let mut rendered: IndexMap<Key, Meta> = IndexMap::new();
     for variant in variant::reduce(&all, &loops) {
         let mut copy = meta.copied();
@@ -142,7 +145,7 @@ fn outputs_of(session: &Session<'_>, mut recipe: Meta, mode: Finalize, plan: &Pl
     let Some(reference) = last else { return Ok(Vec::new()) };
     let ordered = in_build_order(session, packages)?;
     // Outputs with the same name and used variant are one; the last stands.
-    let mut conda: IndexMap<(String, BTreeMap<String, Json>), Package> = IndexMap::new();
+    let mut conda: IndexMap<(String, UsedVariant), Package> = IndexMap::new();
     for (output, meta) in ordered {
         if is_conda(&output) {
             let key = {
@@ -190,7 +193,10 @@ fn outputs_of_variant(
             output.insert("requirements".to_owned(), Json::Object(requirements.clone()));
             if output.get("name").map(text_of).as_deref() == Some(top_name.as_str()) {
                 // The top level and the output of its name share their requirements.
-                reference.set_section("requirements", Json::Object(requirements));
+                let requirements = Json::Object(requirements);
+                if reference.meta.get("requirements") != Some(&requirements) {
+                    reference.set_section("requirements", requirements);
+                }
             }
         }
         let mut meta = output_meta(session, reference, &output, index)?;
@@ -481,9 +487,9 @@ fn check_matching_hashes(session: &Session<'_>, packages: &[Package]) -> Result<
 }
 
 fn run_export_list(meta: &Meta) -> Vec<String> {
-    match meta.value("build", "run_exports") {
+    match meta.value("build", "run_exports").as_deref() {
         Some(Json::Object(kinds)) => kinds.values().flat_map(variant::list_of_text).collect(),
-        Some(other) => variant::list_of_text(&other),
+        Some(other) => variant::list_of_text(other),
         None => Vec::new(),
     }
 }

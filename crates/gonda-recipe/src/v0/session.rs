@@ -2,11 +2,12 @@
 //! each variant, so that nothing is done twice.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value as Json};
 
 use super::error::{Fail, SourceMap};
@@ -22,6 +23,9 @@ pub(crate) fn path_text(path: &Path) -> String {
     let text = path.to_string_lossy().into_owned();
     if cfg!(windows) { text.replace('\\', "/") } else { text }
 }
+
+/// A map whose keys need no protection against those who choose them beyond a random start.
+type QuickMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 
 /// How a text is known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -39,10 +43,22 @@ type OutputList = Rc<Vec<Map<String, Json>>>;
 pub(crate) type UsedBy = (String, bool, bool);
 
 /// The used keys for each variant, by its fingerprint.
-type UsedVars = HashMap<u64, Vec<(Arc<Variant>, Rc<BTreeSet<String>>)>>;
+type UsedVars = QuickMap<u64, Vec<(Arc<Variant>, Rc<BTreeSet<String>>)>>;
 
 /// A text and the keys that it uses.
 type UsedIn = (Rc<str>, Rc<BTreeSet<String>>);
+
+/// What uses are known by: whether they are the whole recipe's, else the output's name, type and place, and how many
+/// outputs there are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct UsesKey {
+    pub(crate) global: bool,
+    pub(crate) is_output: bool,
+    pub(crate) name: String,
+    pub(crate) kind: Option<String>,
+    pub(crate) position: Option<usize>,
+    pub(crate) outputs: usize,
+}
 
 /// The keys that a text uses, and those that its requirements use.
 pub(crate) struct Uses {
@@ -63,15 +79,15 @@ pub(crate) struct Session<'a> {
     pub(crate) trimmed: Rc<str>,
     /// The machine that builds, `linux-64`.
     pub(crate) build_platform: String,
-    fragments: RefCell<HashMap<TextKey, Rc<SelectableText>>>,
-    namespaces: RefCell<HashMap<(usize, bool), Rc<Namespace>>>,
+    fragments: RefCell<QuickMap<TextKey, Rc<SelectableText>>>,
+    namespaces: RefCell<QuickMap<(usize, bool), Rc<Namespace>>>,
     /// Variants whose address is a key of `namespaces`, kept so that no address is used twice.
     kept: RefCell<Vec<Arc<Variant>>>,
-    templates: RefCell<HashMap<Rc<str>, Rc<Template>>>,
-    files: RefCell<HashMap<PathBuf, Option<Rc<str>>>>,
+    templates: RefCell<QuickMap<Rc<str>, Rc<Template>>>,
+    files: RefCell<QuickMap<PathBuf, Option<Rc<str>>>>,
     environ: OnceCell<Value>,
     /// The used keys by what conda-build knows them by; see [`Session::used_vars`].
-    used: RefCell<HashMap<UsedBy, UsedVars>>,
+    used: RefCell<QuickMap<UsedBy, UsedVars>>,
     /// Outputs that are finished, for exact pins.
     pub(crate) pinned: RefCell<Vec<PinnedOutput>>,
     /// Whether environments are solved for real: then no pin is made of a mere requirement.
@@ -215,13 +231,13 @@ pub(crate) struct Namespace {
     /// The platform that the package is for.
     pub(crate) host_subdir: String,
     pub(crate) evaluator: Evaluator<SelectorNames>,
-    selected: RefCell<HashMap<TextKey, Rc<Selected>>>,
+    selected: RefCell<QuickMap<TextKey, Rc<Selected>>>,
     /// The outputs section rendered apart, lenient and strict, where it depends on nothing but this.
     pub(crate) rendered_outputs: RefCell<[Option<OutputList>; 2]>,
     /// The keys that a text uses, by its address; the text is kept, so that no other comes to stand there.
-    in_text: RefCell<HashMap<(usize, bool), UsedIn>>,
+    in_text: RefCell<QuickMap<(usize, bool), UsedIn>>,
     /// What is used, by what it is used in.
-    pub(crate) uses: RefCell<HashMap<String, Rc<Uses>>>,
+    pub(crate) uses: RefCell<QuickMap<UsesKey, Rc<Uses>>>,
     /// Results of rendering and parsing the whole recipe, lenient and strict, where they depend on nothing but this.
     pub(crate) parsed: RefCell<[Option<Rc<Parsed>>; 2]>,
 }

@@ -2,12 +2,16 @@
 
 /// Lines as `str.splitlines` sees them, each with its line end (empty at the end of the text).
 pub(crate) fn lines_with_ends(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    // Nearly all texts have line feeds alone.
+    let has = |a, b, c| memchr::memchr3(a, b, c, text.as_bytes()).is_some();
+    let unusual = has(b'\r', 0x0b, 0x0c) || has(0x1c, 0x1d, 0x1e) || has(0xc2, 0xe2, 0xe2);
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let Some((at, length)) = find_line_end(rest) else {
+        let end = if unusual { find_line_end(rest) } else { memchr::memchr(b'\n', rest.as_bytes()).map(|at| (at, 1)) };
+        let Some((at, length)) = end else {
             let line = rest;
             rest = "";
             return Some((line, ""));

@@ -2,19 +2,24 @@
 //! neighbours). What counts is decided by regular expressions there; they are matched by hand here, because a pinning
 //! file has hundreds of keys and each would need its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+
+use foldhash::fast::RandomState;
+use memchr::{memchr, memmem, memrchr};
 
 /// The keys used in a recipe's text, in selectors alone or in everything but them.
 pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTreeSet<String> {
+    let text = lines_that_may_use(text, selectors_only);
     // A requirement may write `-` for the `_` of a key. The bytes stay where they are.
     let dashless = text.replace('-', "_");
     let line_at = |at: usize| {
-        let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-        let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+        let start = memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |end| end + 1);
+        let end = memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end);
         &text[start..end]
     };
     let lines_with =
         |part: &str, fits: &dyn Fn(&str) -> bool| text.match_indices(part).any(|(at, _)| fits(line_at(at)));
+    let words = Words::of(&dashless);
     let mut used = BTreeSet::new();
     for key in keys {
         let function = function_of(key).filter(|_| !selectors_only);
@@ -23,18 +28,19 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
             // The pattern for `cdt(` is tried on selectors too.
             None => key.starts_with("cdt_") && lines_with("cdt(", &calls_cdt),
         };
-        let found = called || {
-            let mut last = "";
-            dashless.match_indices(key.as_str()).any(|(at, _)| {
-                let line = line_at(at);
-                // One look at a line is enough.
-                if std::ptr::eq(line, last) {
-                    return false;
-                }
-                last = line;
-                used_on(line, key, selectors_only)
-            })
-        };
+        let found = called
+            || words.may_hold(key) && {
+                let mut last = "";
+                memmem::find_iter(dashless.as_bytes(), key.as_bytes()).any(|at| {
+                    let line = line_at(at);
+                    // One look at a line is enough.
+                    if std::ptr::eq(line, last) {
+                        return false;
+                    }
+                    last = line;
+                    used_on(line, key, selectors_only)
+                })
+            };
         if found {
             used.insert(key.clone());
             let brings_sysroot = matches!(key.as_str(), "c_stdlib" | "c_compiler" | "cxx_compiler");
@@ -44,6 +50,52 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
         }
     }
     used
+}
+
+/// The words of a text. A key is used as a word of its own, but in statements, where a part of one is enough.
+struct Words<'t> {
+    all: HashSet<&'t str, RandomState>,
+    statements: Vec<&'t str>,
+}
+
+impl<'t> Words<'t> {
+    fn of(text: &'t str) -> Self {
+        let statements = text.split('\n').filter(|line| line.contains("{%")).collect();
+        Self { all: text.split(|c: char| !is_word(c)).filter(|word| !word.is_empty()).collect(), statements }
+    }
+
+    /// Whether the text may hold the key; if not, it surely doesn't use it.
+    fn may_hold(&self, key: &str) -> bool {
+        self.all.contains(key) || !key.chars().all(is_word) || self.statements.iter().any(|line| line.contains(key))
+    }
+}
+
+/// The lines in which a use can stand at all: all others are left out, so that the search for hundreds of keys is short.
+fn lines_that_may_use(text: &str, selectors_only: bool) -> String {
+    let mut kept = String::with_capacity(text.len() / 2);
+    for line in text.split('\n') {
+        let may = if selectors_only {
+            line.contains('[') || line.contains("cdt(")
+        } else {
+            line.contains('{') || is_bare_item(line)
+        };
+        if may {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// An item of an indented list that is one word, a comment or selector behind it left aside.
+fn is_bare_item(line: &str) -> bool {
+    let item = line.trim_start();
+    item.len() < line.len()
+        && item.strip_prefix('-').is_some_and(|item| {
+            let name = item.trim_start();
+            let after = name.find(char::is_whitespace).map_or("", |end| name[end..].trim_start());
+            name.len() < item.len() && (after.is_empty() || after.starts_with(['[', '#']))
+        })
 }
 
 /// For `c_compiler` and `c_compiler_version`: `c` and `compiler`. The same for `stdlib`.

@@ -7,13 +7,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::version::compare_versions;
 
 /// What a source of variants says: keys to lists, text or mappings.
-pub(crate) type Spec = IndexMap<String, Value>;
+pub(crate) type Spec = IndexMap<String, Value, RandomState>;
 
 /// How many variants a recipe may explode into.
 const MAX_VARIANTS: usize = 200_000;
@@ -271,7 +272,7 @@ pub(crate) fn combine(sources: &[Source]) -> Result<Spec, VariantError> {
             }
         }
     }
-    let mut values = Spec::new();
+    let mut values = Spec::default();
     for source in sources {
         for (key, value) in &source.spec {
             if key == "zip_keys" {
@@ -377,12 +378,13 @@ fn replace(
 /// All variants of a merged spec: the product of the free keys and the zip groups (variants.py `explode_variants`).
 pub(crate) fn explode(spec: &Spec) -> Result<Vec<Arc<Variant>>, VariantError> {
     let groups = zip_groups(spec).unwrap_or_default();
-    let zipped: HashSet<&str> = groups.iter().flatten().map(String::as_str).collect();
-    let mut passed: HashSet<&str> = DEFAULT_EXTEND_KEYS.into_iter().chain(["zip_keys", "replacements"]).collect();
+    let zipped: HashSet<&str, RandomState> = groups.iter().flatten().map(String::as_str).collect();
+    let mut passed: HashSet<&str, RandomState> =
+        DEFAULT_EXTEND_KEYS.into_iter().chain(["zip_keys", "replacements"]).collect();
     let extended = spec.get("extend_keys").map(list_of_text).unwrap_or_default();
     passed.extend(extended.iter().map(String::as_str));
 
-    let mut shared = Spec::with_capacity(spec.len());
+    let mut shared = Spec::with_capacity_and_hasher(spec.len(), RandomState::default());
     // Keys that vary together, with their columns of values.
     let mut loops: Vec<Columns> = Vec::new();
     for (key, value) in spec {
@@ -490,6 +492,9 @@ pub(crate) fn filter(variants: &[Arc<Variant>], key: &str, values: &Value) -> Ve
 pub(crate) fn variants_of(sources: &[Source]) -> Result<Vec<Arc<Variant>>, VariantError> {
     let combined = combine(sources)?;
     let mut variants = explode(&combined)?;
+    if variants.len() < 2 {
+        return Ok(variants);
+    }
     let mut seen: HashSet<&str> = DEFAULT_EXTEND_KEYS.into_iter().chain(["zip_keys"]).collect();
     let extended = combined.get("extend_keys").map(list_of_text).unwrap_or_default();
     seen.extend(extended.iter().map(String::as_str));
@@ -613,7 +618,7 @@ pub(crate) fn defaults(platform: &str) -> Source {
     let os = platform.split('-').next().unwrap_or_default();
     let text = |text: &str| Value::String(text.to_owned());
     let pin = serde_json::json!({"min_pin": "x.x", "max_pin": "x.x"});
-    let mut spec = Spec::new();
+    let mut spec = Spec::default();
     let mut set = |key: &str, value: Value| spec.insert(key.to_owned(), value);
     // The Python that conda-build itself runs on; a recipe that cares brings its own. NumPy goes with it.
     set("python", text(DEFAULT_PYTHON));

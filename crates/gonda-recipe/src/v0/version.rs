@@ -243,3 +243,45 @@ pub(crate) fn check_constraint(constraint: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn places(count: usize) -> String {
+        vec!["x"; count].join(".")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// A pin holds for the version that it is made of, and not for one that is newer in the last place pinned.
+        #[test]
+        fn a_pin_holds_for_its_version(
+            parts in proptest::collection::vec(0_u32..300, 1..6),
+            min in 1_usize..7,
+            max in 1_usize..7,
+        ) {
+            let version = parts.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+            let pin = apply_pin(&version, Some(&places(min)), Some(&places(max))).unwrap();
+            let (lower, upper) = pin.split_once(',').unwrap();
+            let lower = lower.strip_prefix(">=").unwrap();
+            let upper = upper.strip_prefix('<').unwrap();
+            prop_assert!(compare_versions(lower, &version).is_le(), "{pin} of {version}");
+            prop_assert!(compare_versions(&version, upper).is_lt(), "{pin} of {version}");
+            // Only places that the version has can be counted up.
+            let mut newer = parts.clone();
+            newer[max.min(parts.len()) - 1] += 1;
+            let newer = newer.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+            prop_assert!(compare_versions(upper, &newer).is_le(), "{pin} of {version} lets {newer} in");
+        }
+
+        #[test]
+        fn any_text_makes_a_pin_or_an_error(version in "[0-9a-z.!+_-]{0,20}", min in "[x.]{0,8}", max in "[x.]{0,8}") {
+            let _ = apply_pin(&version, Some(&min), Some(&max));
+            let _ = compare_versions(&version, &min);
+        }
+    }
+}

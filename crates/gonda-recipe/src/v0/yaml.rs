@@ -54,13 +54,12 @@ pub(crate) enum Data {
 
 /// Reads one document; an empty one is null (`""` as [`Flavor::Text`]).
 pub(crate) fn load(text: &str, flavor: Flavor) -> Result<Value, YamlError> {
-    let node = load_nodes(text, flavor)?;
-    Ok(node.map_or(Value::Null, into_value))
+    Ok(read(text, flavor)?.unwrap_or(Value::Null))
 }
 
 /// Where the value at `path` stands: 0-based line and column. Keys are text, indices of lists digits.
 pub(crate) fn locate(text: &str, flavor: Flavor, path: &[&str]) -> Option<(usize, usize)> {
-    let mut node = load_nodes(text, flavor).ok()??;
+    let mut node: Node = read(text, flavor).ok()??;
     let mut found = None;
     for part in path {
         node = match node.data {
@@ -79,8 +78,101 @@ pub(crate) fn locate(text: &str, flavor: Flavor, path: &[&str]) -> Option<(usize
     found
 }
 
-/// Reads one document with positions.
-pub(crate) fn load_nodes(text: &str, flavor: Flavor) -> Result<Option<Node>, YamlError> {
+/// What a document is read into.
+trait Tree: Clone {
+    fn scalar(value: Value, line: usize, column: usize) -> Self;
+    fn sequence(items: Vec<Self>, line: usize, column: usize) -> Self;
+    /// Of keys that are given twice, the later wins.
+    fn mapping(items: Vec<(Self, Self)>, line: usize, column: usize) -> Self;
+    fn parts(self) -> Parts<Self>;
+    fn is_scalar(&self) -> bool;
+    /// The number of nodes, itself among them.
+    fn count(&self) -> usize;
+}
+
+/// A node, taken apart.
+enum Parts<T> {
+    Scalar,
+    Sequence(Vec<T>),
+    Mapping(Vec<(T, T)>),
+}
+
+impl Tree for Node {
+    fn scalar(value: Value, line: usize, column: usize) -> Self {
+        Self { data: Data::Scalar(value), line, column }
+    }
+
+    fn sequence(items: Vec<Self>, line: usize, column: usize) -> Self {
+        Self { data: Data::Sequence(items), line, column }
+    }
+
+    fn mapping(items: Vec<(Self, Self)>, line: usize, column: usize) -> Self {
+        Self { data: Data::Mapping(items), line, column }
+    }
+
+    fn parts(self) -> Parts<Self> {
+        match self.data {
+            Data::Scalar(_) => Parts::Scalar,
+            Data::Sequence(items) => Parts::Sequence(items),
+            Data::Mapping(items) => Parts::Mapping(items),
+        }
+    }
+
+    fn is_scalar(&self) -> bool {
+        matches!(self.data, Data::Scalar(_))
+    }
+
+    fn count(&self) -> usize {
+        1 + match &self.data {
+            Data::Scalar(_) => 0,
+            Data::Sequence(items) => items.iter().map(Self::count).sum(),
+            Data::Mapping(items) => items.iter().map(|(key, value)| key.count() + value.count()).sum::<usize>(),
+        }
+    }
+}
+
+impl Tree for Value {
+    fn scalar(value: Value, _line: usize, _column: usize) -> Self {
+        value
+    }
+
+    fn sequence(items: Vec<Self>, _line: usize, _column: usize) -> Self {
+        Self::Array(items)
+    }
+
+    fn mapping(items: Vec<(Self, Self)>, _line: usize, _column: usize) -> Self {
+        let mut map = Map::with_capacity(items.len());
+        for (key, value) in items {
+            map.insert(key_text(key), value);
+        }
+        Self::Object(map)
+    }
+
+    fn parts(self) -> Parts<Self> {
+        match self {
+            Self::Array(items) => Parts::Sequence(items),
+            Self::Object(map) => {
+                Parts::Mapping(map.into_iter().map(|(key, value)| (Self::String(key), value)).collect())
+            }
+            _ => Parts::Scalar,
+        }
+    }
+
+    fn is_scalar(&self) -> bool {
+        !matches!(self, Self::Array(_) | Self::Object(_))
+    }
+
+    fn count(&self) -> usize {
+        1 + match self {
+            Self::Array(items) => items.iter().map(Self::count).sum(),
+            Self::Object(items) => items.values().map(|value| 1 + value.count()).sum::<usize>(),
+            _ => 0,
+        }
+    }
+}
+
+/// Reads one document.
+fn read<T: Tree>(text: &str, flavor: Flavor) -> Result<Option<T>, YamlError> {
     if let Some((line, column, message)) = what_pyyaml_rejects(text) {
         return Err(YamlError { line, column, message });
     }
@@ -148,15 +240,15 @@ impl Tail {
     }
 }
 
-struct Reader<'a> {
+struct Reader<'a, T> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     flavor: Flavor,
     tail: Option<Tail>,
-    anchors: Vec<(usize, Node)>,
+    anchors: Vec<(usize, T)>,
     nodes: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, T: Tree> Reader<'a, T> {
     fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, span)),
@@ -172,7 +264,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, YamlError> {
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<T, YamlError> {
         self.nodes += 1;
         if depth > MAX_DEPTH {
             return Err(error(span, "collections are nested too deeply"));
@@ -181,11 +273,11 @@ impl<'a> Reader<'a> {
             return Err(error(span, "the document is too large"));
         }
         let (line, column) = (span.start.line().saturating_sub(1), span.start.col());
-        let (data, anchor) = match event {
+        let (node, anchor) = match event {
             Event::Alias(id) => {
                 let node = self.anchors.iter().rev().find(|(anchor, _)| *anchor == id).map(|(_, node)| node.clone());
                 let node = node.ok_or_else(|| error(span, "found an undefined or recursive alias"))?;
-                self.nodes += count(&node);
+                self.nodes += node.count();
                 if self.nodes > MAX_NODES {
                     return Err(error(span, "the document is too large: its aliases expand too far"));
                 }
@@ -193,7 +285,7 @@ impl<'a> Reader<'a> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let text = self.tail.as_ref().map_or(&*text, |tail| tail.cut(&text, style, span));
-                (Data::Scalar(self.scalar(text, style, tag.as_deref())), anchor)
+                (T::scalar(self.scalar(text, style, tag.as_deref()), line, column), anchor)
             }
             Event::SequenceStart(anchor, _) => {
                 let mut items = Vec::new();
@@ -204,21 +296,20 @@ impl<'a> Reader<'a> {
                     }
                     items.push(self.node(event, span, depth + 1)?);
                 }
-                (Data::Sequence(items), anchor)
+                (T::sequence(items, line, column), anchor)
             }
-            Event::MappingStart(anchor, _) => (Data::Mapping(self.mapping(depth)?), anchor),
+            Event::MappingStart(anchor, _) => (T::mapping(self.mapping(depth)?, line, column), anchor),
             _ => return Err(error(span, "unexpected end of the document")),
         };
-        let node = Node { data, line, column };
         if anchor > 0 {
             self.anchors.push((anchor, node.clone()));
         }
         Ok(node)
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Vec<(Node, Node)>, YamlError> {
-        let mut items: Vec<(Node, Node)> = Vec::new();
-        let mut merged: Vec<(Node, Node)> = Vec::new();
+    fn mapping(&mut self, depth: usize) -> Result<Vec<(T, T)>, YamlError> {
+        let mut items: Vec<(T, T)> = Vec::new();
+        let mut merged: Vec<(T, T)> = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -227,7 +318,7 @@ impl<'a> Reader<'a> {
             let merge = self.flavor != Flavor::Text
                 && matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
             let key = self.node(event, span, depth + 1)?;
-            if !matches!(key.data, Data::Scalar(_)) {
+            if !key.is_scalar() {
                 return Err(error(span, "found an unhashable key: a key must be text"));
             }
             let (event, span) = self.next()?;
@@ -236,18 +327,18 @@ impl<'a> Reader<'a> {
                 items.push((key, value));
                 continue;
             }
-            match value.data {
-                Data::Mapping(pairs) => merged.extend(pairs),
-                Data::Sequence(list) => {
+            match value.parts() {
+                Parts::Mapping(pairs) => merged.extend(pairs),
+                Parts::Sequence(list) => {
                     // The first of several mappings wins.
                     for node in list.into_iter().rev() {
-                        match node.data {
-                            Data::Mapping(pairs) => merged.extend(pairs),
+                        match node.parts() {
+                            Parts::Mapping(pairs) => merged.extend(pairs),
                             _ => return Err(error(span, "expected a mapping for merging")),
                         }
                     }
                 }
-                Data::Scalar(_) => return Err(error(span, "expected a mapping or list of mappings for merging")),
+                Parts::Scalar => return Err(error(span, "expected a mapping or list of mappings for merging")),
             }
         }
         if !merged.is_empty() {
@@ -271,26 +362,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn count(node: &Node) -> usize {
-    1 + match &node.data {
-        Data::Scalar(_) => 0,
-        Data::Sequence(items) => items.iter().map(count).sum(),
-        Data::Mapping(items) => items.iter().map(|(key, value)| count(key) + count(value)).sum::<usize>(),
-    }
-}
-
 /// Whether a plain scalar reads as this very text.
 pub(crate) fn is_text(text: &str) -> bool {
-    matches!(resolve(text, Flavor::Full), Value::String(read) if read == text) && timestamp(text).is_none()
+    word(text).is_none() && number(text).is_none() && timestamp(text).is_none()
 }
 
 /// A plain scalar by PyYAML's YAML 1.1 resolvers.
 fn resolve(text: &str, flavor: Flavor) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Value::Bool(true),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Value::Bool(false),
-        _ => {}
+    if let Some(value) = word(text) {
+        return value;
     }
     if flavor == Flavor::Full
         && let Some(number) = number(text)
@@ -298,6 +378,16 @@ fn resolve(text: &str, flavor: Flavor) -> Value {
         return Value::Number(number);
     }
     Value::String(timestamp(text).unwrap_or_else(|| text.to_owned()))
+}
+
+/// What a word means that is no text.
+fn word(text: &str) -> Option<Value> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Some(Value::Null),
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(Value::Bool(true)),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Some(Value::Bool(false)),
+        _ => None,
+    }
 }
 
 /// YAML 1.1's integers and floats, without its base-60 ones.
@@ -396,27 +486,13 @@ fn timestamp(text: &str) -> Option<String> {
     Some(out)
 }
 
-fn into_value(node: Node) -> Value {
-    match node.data {
-        Data::Scalar(value) => value,
-        Data::Sequence(items) => Value::Array(items.into_iter().map(into_value).collect()),
-        Data::Mapping(items) => {
-            let mut map = Map::with_capacity(items.len());
-            for (key, value) in items {
-                map.insert(key_text(key), into_value(value));
-            }
-            Value::Object(map)
-        }
-    }
-}
-
 /// A key as text; Python would keep `True` and `None` as they are.
-fn key_text(key: Node) -> String {
-    match key.data {
-        Data::Scalar(Value::String(text)) => text,
-        Data::Scalar(Value::Bool(flag)) => if flag { "True" } else { "False" }.to_owned(),
-        Data::Scalar(Value::Null) => "None".to_owned(),
-        Data::Scalar(other) => other.to_string(),
-        Data::Sequence(_) | Data::Mapping(_) => String::new(),
+fn key_text(key: Value) -> String {
+    match key {
+        Value::String(text) => text,
+        Value::Bool(flag) => if flag { "True" } else { "False" }.to_owned(),
+        Value::Null => "None".to_owned(),
+        Value::Array(_) | Value::Object(_) => String::new(),
+        other => other.to_string(),
     }
 }

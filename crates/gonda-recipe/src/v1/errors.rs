@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// An error at a place, both 1-based; columns count characters.
-    fn error_at(&self, line: usize, column: usize, message: String, help: Option<String>) -> RecipeError {
+    pub(super) fn error_at(&self, line: usize, column: usize, message: String, help: Option<String>) -> RecipeError {
         let text = line.checked_sub(1).and_then(|index| self.text.lines().nth(index)).map(str::to_owned);
         RecipeError { line: Some(line), column: Some(column), text, ..self.error(message, help) }
     }

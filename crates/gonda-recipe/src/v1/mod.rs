@@ -11,6 +11,9 @@
 mod convert;
 mod dependencies;
 mod errors;
+#[doc(hidden)]
+pub mod fuzz;
+mod limits;
 mod package_tests;
 mod rendered_recipe;
 mod script;
@@ -95,10 +98,12 @@ impl Rendered {
 /// `conda_build_config.yaml` files are conda-build's and play no part.
 pub(crate) fn render(request: &Request, world: &dyn World) -> Result<Loaded, RecipeErrors> {
     let place = Place::read(&request.recipe, world)?;
+    limits::shape(&place)?;
     let recipe = errors::guarded(&place, || {
         stage0::parse_recipe_or_multi_from_source(&place.text).map_err(|error| place.parse_error(&error))
     })?;
     let variants = variants::load(request, world)?;
+    limits::variants(&place, &variants.config)?;
     let config = RenderConfig::new()
         .with_target_platform(variants.target_platform)
         .with_build_platform(request.build_platform)

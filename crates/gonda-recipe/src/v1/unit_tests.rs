@@ -1,44 +1,18 @@
 //! Recipes in, text out: what finalising does with solved environments, and what errors say.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use rattler_conda_types::package::RunExportsJson;
 
 use crate::{
-    ConfigPlatform, Env, Finalize, Output, RecipeErrors, Rendering, Request, Resolved, ResolvedPackage, Tests,
-    VariantFiles, World, load,
+    ConfigPlatform, Env, Finalize, MemoryWorld, Output, RecipeErrors, Rendering, Request, Resolved, ResolvedPackage,
+    Tests, VariantFiles, load,
 };
 
-/// Files in memory.
-struct Files(BTreeMap<PathBuf, String>, BTreeMap<String, String>);
-
-impl World for Files {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-    fn is_file(&self, path: &Path) -> bool {
-        self.0.contains_key(path)
-    }
-    fn is_dir(&self, path: &Path) -> bool {
-        self.0.keys().any(|file| file.parent() == Some(path))
-    }
-    fn list(&self, path: &Path) -> Vec<String> {
-        let inside = self.0.keys().filter(|file| file.parent() == Some(path));
-        inside.filter_map(|file| file.file_name()?.to_str().map(str::to_owned)).collect()
-    }
-    fn environ(&self) -> &BTreeMap<String, String> {
-        &self.1
-    }
-    fn git(&self, _path: &Path) -> Option<crate::GitInfo> {
-        None
-    }
-}
-
-fn world(files: &[(&str, &str)]) -> Files {
-    let files = files.iter().map(|(name, text)| (Path::new("r").join(name), (*text).to_owned()));
-    Files(files.collect(), BTreeMap::new())
+fn world(files: &[(&str, &str)]) -> MemoryWorld {
+    let files = files.iter().map(|(name, text)| (Path::new("r").join(name), text.as_bytes().to_vec()));
+    MemoryWorld { files: files.collect(), environ: BTreeMap::new() }
 }
 
 fn render(files: &[(&str, &str)], target: &str) -> Result<Rendering, RecipeErrors> {

@@ -10,6 +10,7 @@ use rattler_build_variant_config::{VariantConfig, evaluate_variant_config, parse
 use rattler_conda_types::Subdir;
 
 use super::errors::{Place, guarded, tidy};
+use super::limits;
 use crate::{RecipeErrors, Request, World};
 
 /// What the variant files say together.
@@ -45,6 +46,7 @@ pub(super) fn load(request: &Request, world: &dyn World) -> Result<Variants, Rec
     let mut zip_keys = None;
     for file in files {
         let place = Place::read(&file, world)?;
+        limits::shape(&place)?;
         let read = guarded(&place, || read(&place, &jinja))?;
         let sets_zip_keys = read.zip_keys.is_some();
         config.merge(read);
@@ -84,6 +86,7 @@ fn read(place: &Place, jinja: &JinjaConfig) -> Result<VariantConfig, RecipeError
 /// `--variants`: a mapping of keys to a value or a list of values. Values replace the files'.
 fn override_values(config: &mut VariantConfig, text: &str) -> Result<(), RecipeErrors> {
     let place = Place { file: PathBuf::from("--variants"), text: text.to_owned() };
+    limits::shape(&place)?;
     let help = || Some("give a mapping, for example `{go_compiler_version: [\"1.27\"]}`".to_owned());
     let parsed: serde_yaml::Mapping =
         serde_yaml::from_str(text).map_err(|error| place.error(tidy(&error.to_string()), help()))?;

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use gonda_driver::planning::{self, Selected};
-use gonda_driver::{Error, Kind, Result};
+use gonda_driver::{Error, Kind, Result, solving};
 use gonda_recipe::{ConfigPlatform, Finalize, Output};
+use rattler_conda_types::Subdir;
 use serde_json::{Value, json};
 
 use crate::args::{ConfigPlatformArg, FinalizeArg, Format, RenderArgs};
-use crate::config::{self, Layer, Surroundings, this_machine};
+use crate::config::{self, Fixed, Layer, Surroundings, this_machine};
 use crate::report::{Reporter, table};
 
 pub(crate) fn run(
@@ -33,15 +34,30 @@ pub(crate) fn run(
                 ConfigPlatformArg::Build => ConfigPlatform::Build,
             },
             finalize: match args.finalize {
-                None => Finalize::No,
+                None | Some(FinalizeArg::Solve) => Finalize::No,
                 Some(FinalizeArg::Bypass) => Finalize::Bypass,
                 Some(FinalizeArg::Nosolve) => Finalize::NoSolve,
             },
             environment: &surroundings.environment,
         })?;
-        for selection in renderings {
-            outputs
-                .extend(selection.rendering.outputs.into_iter().map(|output| (selection.target.to_string(), output)));
+        let target = |target: Subdir| move |output| (target.to_string(), output);
+        if args.finalize == Some(FinalizeArg::Solve) {
+            let fixed = Fixed {
+                channels: args.channels.channels.clone(),
+                build_platform: args.selection.build_platform,
+                offline: args.channels.offline,
+                ..Fixed::default()
+            };
+            let settings = config::settings(fixed, layer, surroundings)?;
+            let events = reporter.events();
+            for selection in &renderings {
+                let finalized = crate::block_on(solving::finalized(selection, &settings, &events))??;
+                outputs.extend(finalized.into_iter().map(target(selection.target)));
+            }
+        } else {
+            for selection in renderings {
+                outputs.extend(selection.rendering.outputs.into_iter().map(target(selection.target)));
+            }
         }
     }
     let text = if args.output {

@@ -7,26 +7,26 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value as Json;
 
-use super::{Contents, Meta, first_word, is_true};
+use super::{Contents, Meta, UsedVariant, first_word, is_true};
 use crate::v0::error::{Fail, in_file};
 use crate::v0::extract;
 use crate::v0::hash;
-use crate::v0::session::{Session, Uses};
+use crate::v0::session::{Session, Uses, UsesKey};
 use crate::v0::used;
 use crate::v0::variant::text_of;
 
 impl Meta {
     /// The keys of the variant that are used (metadata.py `get_used_vars`).
-    pub(crate) fn used_vars(&self, session: &Session<'_>, global: bool) -> Result<BTreeSet<String>, Fail> {
-        if !global && let Some(used) = self.used.borrow().as_ref() {
+    pub(crate) fn used_vars(&self, session: &Session<'_>, global: bool) -> Result<Rc<BTreeSet<String>>, Fail> {
+        if !global && let Some(used) = &self.used.borrow().keys {
             return Ok(used.clone());
         }
         let by = (self.plain_name(), self.has_path, global);
         let used = session.used_vars(by, &self.config.variant, || self.find_used_vars(session, global))?;
         if !global {
-            *self.used.borrow_mut() = Some(used.as_ref().clone());
+            self.used.borrow_mut().keys = Some(used.clone());
         }
-        Ok(used.as_ref().clone())
+        Ok(used)
     }
 
     fn find_used_vars(&self, session: &Session<'_>, global: bool) -> Result<BTreeSet<String>, Fail> {
@@ -67,13 +67,14 @@ impl Meta {
         let outputs = self.list_section("outputs");
         let position =
             outputs.iter().position(|output| output.get("name").map(text_of).unwrap_or_default() == self.plain_name());
-        let key = format!(
-            "{global} {} {} {:?} {position:?} {}",
-            self.is_output(),
-            self.plain_name(),
-            self.kind,
-            outputs.len()
-        );
+        let key = UsesKey {
+            global,
+            is_output: self.is_output(),
+            name: self.plain_name(),
+            kind: self.kind.clone(),
+            position,
+            outputs: outputs.len(),
+        };
         if let Some(uses) = namespace.uses.borrow().get(&key) {
             return Ok(uses.clone());
         }
@@ -186,11 +187,11 @@ impl Meta {
             }
         }
         let mut contents = BTreeMap::new();
-        for key in used {
-            let value = self.used_value(session, &key)?;
+        for key in used.iter() {
+            let value = self.used_value(session, key)?;
             let value_has_blank = value.as_str().is_some_and(|text| text.contains(' '));
-            if value_has_blank || !excluded.iter().any(|excluded| matches_prefix(excluded, &key)) {
-                contents.insert(key, value.clone());
+            if value_has_blank || !excluded.iter().any(|excluded| matches_prefix(excluded, key)) {
+                contents.insert(key.clone(), value.clone());
             }
         }
         if contents.len() == 1 && contents.contains_key("target_platform") {
@@ -211,7 +212,7 @@ impl Meta {
     pub(crate) fn build_id(&self, session: &Session<'_>) -> Result<String, Fail> {
         static MADE_HERE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"h\{\{\s*PKG_HASH\s*\}\}").ok());
         static HASH: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("h[0-9a-f]{7}").ok());
-        let manual = self.value("build", "string").filter(is_true);
+        let manual = self.value("build", "string").filter(|value| is_true(value));
         let text = self.package_and_build_text(session)?;
         if manual.is_none() && text.is_empty() {
             return Err(Fail::fatal(in_file(
@@ -254,7 +255,7 @@ impl Meta {
 
     /// The build string without its hash (`build_string_from_metadata`).
     fn build_string(&self, session: &Session<'_>) -> Result<String, Fail> {
-        if let Some(manual) = self.value("build", "string").filter(is_true) {
+        if let Some(manual) = self.value("build", "string").filter(|value| is_true(value)) {
             return Ok(text_of(&manual));
         }
         const PREFIXES: [(&str, &[&str], usize); 7] = [
@@ -284,7 +285,7 @@ impl Meta {
                     if *name == "numpy" && !self.numpy_xx(session)? {
                         continue;
                     }
-                    if self.noarch().as_ref().and_then(Json::as_str) == Some(*name)
+                    if self.noarch().is_some_and(|kind| kind.as_str() == Some(*name))
                         || (self.noarch_python() && *name == "python")
                     {
                         parts.push(prefix.to_owned());
@@ -328,9 +329,15 @@ impl Meta {
     }
 
     /// The used part of the variant.
-    pub(crate) fn used_variant(&self, session: &Session<'_>) -> Result<BTreeMap<String, Json>, Fail> {
+    pub(crate) fn used_variant(&self, session: &Session<'_>) -> Result<UsedVariant, Fail> {
+        if let Some(values) = &self.used.borrow().values {
+            return Ok(values.clone());
+        }
         let used = self.used_vars(session, false)?;
-        used.into_iter().map(|key| Ok((key.clone(), self.used_value(session, &key)?.clone()))).collect()
+        let values = used.iter().map(|key| Ok((key.clone(), self.used_value(session, key)?.clone())));
+        let values: UsedVariant = Rc::new(values.collect::<Result<_, Fail>>()?);
+        self.used.borrow_mut().values = Some(values.clone());
+        Ok(values)
     }
 
     /// The value of a key that is used.

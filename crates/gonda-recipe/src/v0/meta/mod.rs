@@ -4,6 +4,7 @@ mod build;
 mod parse;
 mod text;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -47,7 +48,7 @@ pub(crate) struct OutputEntry {
 }
 
 /// Outputs by name and used variant.
-pub(crate) type Outputs = IndexMap<(String, BTreeMap<String, Json>), OutputEntry>;
+pub(crate) type Outputs = IndexMap<(String, UsedVariant), OutputEntry>;
 
 /// How the recipe's text is rendered.
 #[derive(Clone, Default)]
@@ -84,8 +85,20 @@ pub(crate) struct Meta {
     pub(crate) top_requirements: Option<([Vec<String>; 2], bool)>,
     /// Solved environments, when finalising for good.
     pub(crate) resolved: Option<Rc<Resolved>>,
-    pub(crate) used: RefCell<Option<BTreeSet<String>>>,
+    pub(crate) used: RefCell<Used>,
+    /// The sections whose requirements were found to be readable under this variant.
+    checked: Option<Rc<Map<String, Json>>>,
 }
+
+/// What was found to be used; forgotten whenever something changes that it depends on.
+#[derive(Clone, Default)]
+pub(crate) struct Used {
+    keys: Option<Rc<BTreeSet<String>>>,
+    values: Option<UsedVariant>,
+}
+
+/// The used part of a variant.
+pub(crate) type UsedVariant = Rc<BTreeMap<String, Json>>;
 
 /// The type of an output that says none.
 pub(crate) const CONDA: &str = ".conda";
@@ -107,6 +120,7 @@ impl Meta {
             top_requirements: None,
             resolved: None,
             used: RefCell::default(),
+            checked: None,
         }
     }
 
@@ -115,12 +129,14 @@ impl Meta {
         let mut copy = self.clone();
         copy.kind = Some(copy.kind.unwrap_or_else(|| CONDA.to_owned()));
         copy.used = RefCell::default();
+        copy.checked = None;
         copy
     }
 
     pub(crate) fn set_variant(&mut self, variant: Arc<Variant>) {
         self.config.variant = variant;
         self.used = RefCell::default();
+        self.checked = None;
     }
 
     pub(crate) fn namespace(&self, session: &Session<'_>) -> Rc<Namespace> {
@@ -181,19 +197,18 @@ impl Meta {
     }
 
     /// `get_value`: null is nothing, and text that YAML 1.1 would read as a truth value is one.
-    pub(crate) fn value(&self, section: &str, key: &str) -> Option<Json> {
+    pub(crate) fn value(&self, section: &str, key: &str) -> Option<Cow<'_, Json>> {
         let value = match section {
             "source" => self.list_section("source").first()?.get(key)?,
             _ => self.section(section)?.get(key)?,
         };
         match value {
             Json::Null => None,
-            Json::String(text) => Some(match text.to_lowercase().as_str() {
-                "y" | "on" | "true" | "yes" => Json::Bool(true),
-                "n" | "no" | "false" | "off" => Json::Bool(false),
-                _ => value.clone(),
+            Json::String(text) => Some(match truth_word(text) {
+                Some(flag) => Cow::Owned(Json::Bool(flag)),
+                None => Cow::Borrowed(value),
             }),
-            other => Some(other.clone()),
+            other => Some(Cow::Borrowed(other)),
         }
     }
 
@@ -223,7 +238,7 @@ impl Meta {
         if name.is_empty() && self.is_final {
             return fail("the package has no name".to_owned(), "add `name` under `package`");
         }
-        if name != name.to_lowercase() {
+        if name.contains(|c: char| !c.is_ascii_lowercase()) && name != name.to_lowercase() {
             return fail(
                 format!("the package name `{name}` is not lower case"),
                 "package names are lower case; in a template, the filter `lower` helps",
@@ -263,11 +278,11 @@ impl Meta {
         what: &str,
         allowed: &str,
     ) -> Result<(), Fail> {
-        let bad: BTreeSet<char> =
-            value.chars().filter(|c| "=@#$%^&*:;\"'\\|<>?/ -!".contains(*c) && !allowed.contains(*c)).collect();
-        if bad.is_empty() {
+        let is_bad = |c: &char| "=@#$%^&*:;\"'\\|<>?/ -!".contains(*c) && !allowed.contains(*c);
+        if !value.chars().any(|c| is_bad(&c)) {
             return Ok(());
         }
+        let bad: BTreeSet<char> = value.chars().filter(is_bad).collect();
         let list: Vec<String> =
             bad.iter().map(|c| if *c == ' ' { "a blank".to_owned() } else { format!("`{c}`") }).collect();
         let help = if what == "version" && bad.contains(&'-') {
@@ -296,7 +311,7 @@ impl Meta {
                 Some("a build number is a whole number, 0 or more"),
             )))
         };
-        let number = match &value {
+        let number = match &*value {
             Json::Bool(flag) => Some(i64::from(*flag)),
             Json::Number(number) => number.as_i64(),
             Json::String(text) => crate::v0::python::parse_int(text, 10),
@@ -314,8 +329,8 @@ impl Meta {
     }
 
     /// `noarch` as written: text, or true.
-    pub(crate) fn noarch(&self) -> Option<Json> {
-        self.value("build", "noarch").filter(is_true)
+    pub(crate) fn noarch(&self) -> Option<Cow<'_, Json>> {
+        self.value("build", "noarch").filter(|value| is_true(value))
     }
 
     pub(crate) fn noarch_python(&self) -> bool {
@@ -328,7 +343,7 @@ impl Meta {
 
     pub(crate) fn python_version_independent(&self) -> bool {
         self.flag("build", "python_version_independent")
-            || self.value("build", "noarch").as_ref().and_then(Json::as_str) == Some("python")
+            || self.value("build", "noarch").is_some_and(|value| value.as_str() == Some("python"))
             || self.noarch_python()
     }
 
@@ -381,8 +396,8 @@ impl Meta {
     }
 
     pub(crate) fn build_is_host(&self, session: &Session<'_>) -> bool {
-        if let Some(Json::Bool(flag)) = self.value("build", "merge_build_host") {
-            return flag;
+        if let Some(Json::Bool(flag)) = self.value("build", "merge_build_host").as_deref() {
+            return *flag;
         }
         self.namespace(session).host_subdir == session.build_platform
             && !self.section("requirements").is_some_and(|section| section.contains_key("host"))
@@ -400,7 +415,7 @@ impl Meta {
     /// Requirements, parsed (metadata.py `ms_depends`).
     pub(crate) fn specs(&self, session: &Session<'_>, environment: &str) -> Result<Vec<Spec>, Fail> {
         let value = self.value("requirements", environment);
-        let items = match &value {
+        let items = match value.as_deref() {
             None => return Ok(Vec::new()),
             Some(Json::Array(items)) => items.as_slice(),
             Some(other) => std::slice::from_ref(other),
@@ -466,6 +481,16 @@ impl Meta {
         let url = text("git_url")?;
         let local = !url.contains(':');
         Some(if local { session.folder.join(url) } else { PathBuf::from(url) })
+    }
+}
+
+/// What YAML 1.1 would read text as, if as a truth value.
+fn truth_word(text: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    match text.len() {
+        1..=5 if is(&["y", "on", "true", "yes"]) => Some(true),
+        1..=5 if is(&["n", "no", "false", "off"]) => Some(false),
+        _ => None,
     }
 }
 
@@ -545,18 +570,25 @@ pub(crate) fn output_dicts(
 /// `combine_top_level_metadata_with_output`.
 pub(crate) fn merge_top_level(meta: &mut Meta, output: &mut Map<String, Json>) {
     for section in ["requirements", "build", "about"] {
-        let mut merged = match output.get(section) {
+        let top = meta.meta.get(section).filter(|top| top.is_object());
+        let own = match output.get(section) {
             requirements if section == "requirements" => {
                 expand_requirements(requirements.filter(|value| is_true(value)))
             }
             Some(Json::Object(map)) => map.clone(),
             _ => Map::new(),
         };
-        if let Some(top) = meta.section(section) {
-            for (key, value) in top {
-                if !merged.contains_key(key) {
-                    merged.insert(key.clone(), value.clone());
-                }
+        // Where only the top level says something, it stays as it is.
+        if let Some(top) = top
+            && own.is_empty()
+        {
+            output.insert(section.to_owned(), top.clone());
+            continue;
+        }
+        let mut merged = own;
+        for (key, value) in top.and_then(Json::as_object).into_iter().flatten() {
+            if !merged.contains_key(key) {
+                merged.insert(key.clone(), value.clone());
             }
         }
         output.insert(section.to_owned(), Json::Object(merged.clone()));

@@ -22,7 +22,10 @@ impl Meta {
     /// Renders and reads the recipe anew (metadata.py `parse_again`).
     pub(crate) fn parse_again(&mut self, session: &Session<'_>, contents: &Contents) -> Result<(), Fail> {
         // conda-build reads the requirements before each rendering, for variables such as PYTHON.
-        self.specs(session, if self.is_cross() { "host" } else { "build" })?;
+        if !self.checked.as_ref().is_some_and(|checked| Rc::ptr_eq(checked, &self.meta)) {
+            self.specs(session, if self.is_cross() { "host" } else { "build" })?;
+            self.checked = Some(self.meta.clone());
+        }
         let parsed = self.parsed(session, contents)?;
         self.meta.clone_from(&parsed.meta);
         self.undefined.clone_from(&parsed.undefined);

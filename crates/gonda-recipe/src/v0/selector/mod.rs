@@ -9,7 +9,10 @@ mod parser;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
+
+use foldhash::fast::RandomState;
 
 use crate::v0::python::{Args, BinaryOp, CompareOp, ErrorKind, PyError, PyResult, Value};
 use crate::v0::python::{binary, call_method, compare, get_attribute, negate, truth};
@@ -26,14 +29,17 @@ pub(crate) trait Names {
 /// A text cut into lines with their selectors; made once, selected from for each variant.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SelectableText {
+    text: Rc<str>,
     lines: Vec<Line>,
-    length: usize,
 }
 
-#[derive(Debug, Clone)]
+/// A line, as ranges of the whole text's bytes.
+#[derive(Debug, Clone, Default)]
 struct Line {
-    selector: Option<String>,
-    text: String,
+    kept: Range<usize>,
+    /// What closes a line that is quoted as a whole.
+    quote: Option<char>,
+    selector: Option<Range<usize>>,
 }
 
 /// What is left of a text, and where each line of it came from.
@@ -74,29 +80,27 @@ pub(crate) enum Failure {
 
 impl SelectableText {
     pub(crate) fn new(text: &str) -> Self {
-        let lines: Vec<Line> = text::lines(text).map(split_line).collect();
-        Self { lines, length: text.len() }
+        let lines = text::lines(text).map(|line| split_line(text, line)).collect();
+        Self { text: Rc::from(text), lines }
     }
 
     /// The lines whose selectors are true.
     pub(crate) fn select<N: Names>(&self, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
         let mut selected = Selected {
-            text: String::with_capacity(self.length),
+            text: String::with_capacity(self.text.len() + 1),
             origin: Vec::with_capacity(self.lines.len()),
             trimmed: OnceCell::new(),
         };
         for (number, line) in self.lines.iter().enumerate() {
             if let Some(selector) = &line.selector {
-                let keep = evaluator.evaluate(selector).map_err(|failure| SelectorError {
-                    line: number,
-                    selector: selector.clone(),
-                    failure,
-                })?;
-                if !keep {
+                let selector = &self.text[selector.clone()];
+                let failed = |failure| SelectorError { line: number, selector: selector.to_owned(), failure };
+                if !evaluator.evaluate(selector).map_err(failed)? {
                     continue;
                 }
             }
-            selected.text.push_str(&line.text);
+            selected.text.push_str(&self.text[line.kept.clone()]);
+            selected.text.extend(line.quote);
             selected.text.push('\n');
             selected.origin.push(number);
         }
@@ -107,20 +111,24 @@ impl SelectableText {
     }
 }
 
-fn split_line(line: &str) -> Line {
+/// A line that is a part of `text`, taken apart.
+fn split_line(text: &str, line: &str) -> Line {
     let line = line.trim_end();
     if line.trim_start().starts_with('#') {
-        return Line { selector: None, text: String::new() };
+        return Line::default();
     }
-    // Someone may have quoted the whole line to make it YAML.
-    let quote = line.chars().next_back().filter(|c| matches!(c, '\'' | '"'));
+    let range = |part: &str| {
+        let start = part.as_ptr() as usize - text.as_ptr() as usize;
+        start..start + part.len()
+    };
     match find_selector(line) {
         Some((head, selector)) => {
-            let mut text = head.to_owned();
-            text.extend(quote);
-            Line { selector: Some(selector.to_owned()), text: text.trim_end().to_owned() }
+            // Someone may have quoted the whole line to make it YAML.
+            let quote = line.chars().next_back().filter(|c| matches!(c, '\'' | '"'));
+            let head = if quote.is_none() { head.trim_end() } else { head };
+            Line { kept: range(head), quote, selector: Some(range(selector)) }
         }
-        None => Line { selector: None, text: line.to_owned() },
+        None => Line { kept: range(line), quote: None, selector: None },
     }
 }
 
@@ -165,7 +173,7 @@ fn find_selector(line: &str) -> Option<(&str, &str)> {
 /// Evaluates selectors, each text once.
 pub(crate) struct Evaluator<N> {
     names: N,
-    known: RefCell<HashMap<String, bool>>,
+    known: RefCell<HashMap<String, bool, RandomState>>,
 }
 
 impl<N: Names> Evaluator<N> {

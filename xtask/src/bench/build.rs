@@ -2,31 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use super::measure::{Measured, measure, median};
 use crate::project::{build_gonda, native_platform};
 use crate::setup::{self, Python};
-
-/// What is measured.
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum What {
-    /// A small program, from a feedstock to a tested package
-    Build {
-        /// Runs of each; medians are shown
-        #[arg(long, default_value_t = 3)]
-        runs: usize,
-    },
-}
-
-/// One run: wall time, and the peak resident memory of the started process itself where the system tells.
-#[derive(Debug, Clone, Copy)]
-struct Measured {
-    wall: Duration,
-    peak_kib: Option<u64>,
-}
 
 struct Row {
     name: &'static str,
@@ -44,18 +26,8 @@ impl Row {
     }
 }
 
-impl Default for What {
-    fn default() -> Self {
-        Self::Build { runs: 3 }
-    }
-}
-
-pub(crate) fn run(what: &What) -> Result<()> {
-    let What::Build { runs } = what;
-    build(*runs)
-}
-
-fn build(runs: usize) -> Result<()> {
+/// Builds a small program in all ways, `runs` times each.
+pub(super) fn run(runs: usize) -> Result<()> {
     if runs == 0 {
         bail!("no runs, no medians");
     }
@@ -218,59 +190,3 @@ cli_api.build_recipes(
     target_platform=platform,
 )
 "#;
-
-fn measure(mut command: Command) -> Result<Measured> {
-    let name = crate::project::name(&command);
-    let begin = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{name} can't be started"))?;
-    let stderr = child.stderr.take();
-    let reader = std::thread::spawn(move || stderr.map(std::io::read_to_string).transpose());
-    let mut peak_kib = None;
-    let status = loop {
-        peak_kib = resident_peak(child.id()).or(peak_kib);
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    };
-    let wall = begin.elapsed();
-    if !status.success() {
-        let said = reader.join().ok().and_then(Result::ok).flatten().unwrap_or_default();
-        bail!("{name} failed: {status}\n{said}");
-    }
-    Ok(Measured { wall, peak_kib })
-}
-
-/// The kernel keeps the peak itself, so looking now and then suffices.
-fn resident_peak(id: u32) -> Option<u64> {
-    let status = fs_err::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        even if even % 2 == 0 => f64::midpoint(values[middle - 1], values[middle]),
-        _ => values[middle],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::median;
-
-    #[test]
-    fn medians() {
-        assert!((median([3.0, 1.0, 2.0].into_iter()) - 2.0).abs() < 1e-9);
-        assert!((median([4.0, 1.0, 2.0, 3.0].into_iter()) - 2.5).abs() < 1e-9);
-    }
-}
