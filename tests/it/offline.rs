@@ -172,10 +172,8 @@ fn a_lock_holds_builds_to_it() {
 #[test]
 fn a_lock_tells_variants_apart() {
     let lab = Lab::fake();
-    let feedstock = lab.hello("hello", GO_BUILD, "");
-    feedstock.write("recipe/conda_build_config.yaml", "flavour: [plain, sweet]\n");
-    let recipe = feedstock.read("recipe/meta.yaml");
-    feedstock.write("recipe/meta.yaml", recipe.replace("summary: Says hello", "summary: Says hello, {{ flavour }}"));
+    let feedstock = lab.hello("hello", &format!("echo {{{{ flavour }}}} && {GO_BUILD}"), "");
+    feedstock.write("recipe/conda_build_config.yaml", "flavour:\n  - plain\n  - sweet\n");
     lab.world
         .gonda(["lock".as_ref(), feedstock.root().as_os_str(), "-c".as_ref(), lab.channel_url().as_ref()])
         .succeeds()
