@@ -108,7 +108,7 @@ fn a_windows_package_is_built_from_a_batch_file() {
         assert!(package.parent().unwrap().ends_with("win-64"));
         let logs = lab.logs();
         assert!(logs.contains("GOOS=windows GOARCH=amd64 CGO_ENABLED=0"), "{logs}");
-        assert!(logs.contains("\\Library\\bin\\hello.exe .") && logs.contains("/Library/bin/hello.exe .\n"), "{logs}");
+        assert!(logs.contains("\\Library\\bin\\hello.exe .") && logs.contains("/Library/bin/hello.exe .;"), "{logs}");
         assert!(logs.contains("win-64 linux-64 C:\\") || !cfg!(target_os = "linux"), "{logs}");
         for file in walk(&lab.world.output()) {
             std::fs::remove_file(file).unwrap();

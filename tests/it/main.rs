@@ -8,6 +8,7 @@ mod support;
 
 mod arrows;
 mod batch;
+mod binaries;
 mod build;
 mod caches;
 mod crossing;

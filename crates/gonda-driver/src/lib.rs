@@ -37,4 +37,5 @@ pub mod source;
 pub mod stage;
 pub mod testbed;
 pub mod testing;
+pub mod truth;
 mod workspace;

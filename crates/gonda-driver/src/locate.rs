@@ -6,8 +6,9 @@ use rattler_conda_types::Subdir;
 
 use crate::{Error, Kind, Result};
 
-/// The file names of recipes, in the order they are looked for in a folder.
-const RECIPE_FILES: [&str; 4] = ["recipe.yaml", "recipe.yml", "meta.yaml", "meta.yml"];
+/// The file names of recipes, in the order they are looked for in a folder. `recipe.yml` is no name that rattler-build
+/// looks for, so a `meta.yaml` beside it is what is meant.
+const RECIPE_FILES: [&str; 4] = ["recipe.yaml", "meta.yaml", "meta.yml", "recipe.yml"];
 
 /// A recipe found on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Located {
 /// Finds the recipe that `path` names.
 ///
 /// # Errors
-/// Nothing there, no recipe in the folder, or two formats side by side without one being named.
+/// Nothing there, no recipe in the folder, or a `meta.yaml` and a `meta.yml` side by side without one being named.
 pub fn locate(path: &Path) -> Result<Located> {
     let path = std::path::absolute(path)?;
     if path.is_file() {
@@ -40,6 +41,10 @@ pub fn locate(path: &Path) -> Result<Located> {
     folders.push(path.join("recipe"));
     for folder in &folders {
         if let Some(file) = RECIPE_FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file()) {
+            if file.ends_with("meta.yaml") && folder.join("meta.yml").is_file() {
+                let message = format!("`{}` holds both a `meta.yaml` and a `meta.yml`", folder.display());
+                return Err(Error::new(Kind::Usage, message).help("name the one that is meant, or delete the other"));
+            }
             return Ok(located(file));
         }
     }
@@ -163,6 +168,11 @@ mod tests {
         let found = locate(root).unwrap();
         assert_eq!(ci_support(&found, Subdir::OsxArm64).unwrap(), [root.join(".ci_support/osx_arm64_.yaml")]);
         assert_eq!(ci_support(&found, Subdir::Osx64).unwrap(), [root.join(".ci_support/osx_.yaml")]);
+        std::fs::write(root.join("recipe/recipe.yml"), "").unwrap();
+        assert_eq!(locate(root).unwrap().recipe, root.join("recipe/meta.yaml"));
+        std::fs::write(root.join("recipe/meta.yml"), "").unwrap();
+        assert_eq!(locate(root).unwrap_err().kind, Kind::Usage);
+        assert_eq!(locate(&root.join("recipe/meta.yml")).unwrap().recipe, root.join("recipe/meta.yml"));
         assert_eq!(locate(&root.join("nothing")).unwrap_err().kind, Kind::Usage);
         assert_eq!(locate(&root.join(".ci_support")).unwrap_err().kind, Kind::Usage);
     }

@@ -36,6 +36,8 @@ pub struct Settings {
     pub keep_work: bool,
     /// Leave out what the output folder or a channel already has.
     pub skip_existing: bool,
+    /// A constraint that a compiled file needs and the metadata lack is an error, not a warning.
+    pub strict_metadata: bool,
     /// Build even what was built before from the same inputs.
     pub rebuild: bool,
     /// What takes the place of a solve and of answers that change with time.

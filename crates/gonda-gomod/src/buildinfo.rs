@@ -1,10 +1,12 @@
 //! The build information that Go's linker leaves in a binary: toolchain, modules and build settings, as
 //! `go version -m` shows them.
 
+use std::io::{Cursor, Read, Seek};
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::exe::Exe;
+use crate::exe::{Exe, Source, Span};
 use crate::quote::{quoted_prefix, unquote};
 
 /// What a Go binary says of its build.
@@ -20,6 +22,10 @@ pub struct BuildInfo {
     pub deps: Vec<BuildModule>,
     /// Settings such as `GOOS`, `CGO_ENABLED`, `-trimpath` and `vcs.revision`, in the file's order.
     pub settings: Vec<(String, String)>,
+    /// The information is there, but `go version -m` says `not a Go executable`: patchelf has sorted segments of size 0
+    /// before those that hold it, and Go's reader takes the first of them for a match.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden_from_go: bool,
 }
 
 /// A module in a binary.
@@ -52,6 +58,12 @@ pub enum BuildInfoError {
     /// An executable, but not one of Go's (or one older than Go 1.13).
     #[error("not a Go executable")]
     NotGo,
+    /// A program of Go's whose build information is gone.
+    #[error("a Go executable without readable build information")]
+    Lost,
+    /// The file can't be read.
+    #[error("the file can't be read: {0}")]
+    Read(std::io::ErrorKind),
     /// The text is malformed.
     #[error("could not parse Go build info: line {line}: {reason}")]
     Text {
@@ -68,30 +80,51 @@ pub enum BuildInfoError {
 ///
 /// When the file is none of these, no Go program, or its information is malformed.
 pub fn read_build_info(file: &[u8]) -> Result<BuildInfo, BuildInfoError> {
-    let exe = Exe::parse(file).ok_or(BuildInfoError::Format)?;
-    let (go_version, modules) = raw(&exe).ok_or(BuildInfoError::NotGo)?;
-    let mut info = parse(&modules)?;
-    info.go_version = go_version;
-    Ok(info)
+    read_build_info_from(&mut Cursor::new(file))
+}
+
+/// As [`read_build_info`], of what is read only where the information is.
+///
+/// # Errors
+///
+/// As [`read_build_info`]; what the reader says.
+pub fn read_build_info_from(file: &mut (impl Read + Seek)) -> Result<BuildInfo, BuildInfoError> {
+    let source = Source::new(file).map_err(|error| BuildInfoError::Read(error.kind()))?;
+    let read = || {
+        let exe = Exe::parse(&source).ok_or(BuildInfoError::Format)?;
+        let header = find_header(&exe);
+        let found = header.and_then(|header| raw(&exe, header));
+        let (Some(header), Some((go_version, modules))) = (header, found) else {
+            return Err(if exe.marked { BuildInfoError::Lost } else { BuildInfoError::NotGo });
+        };
+        Ok(BuildInfo { go_version, hidden_from_go: exe.hides_from_go(header), ..parse(&modules)? })
+    };
+    let read = read();
+    match source.failed() {
+        Some(kind) => Err(BuildInfoError::Read(kind)),
+        None => read,
+    }
 }
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 const ALIGN: u64 = 16;
 const HEADER: usize = 32;
+/// No text is longer. That of a program of a thousand modules has some 100 kB.
+const LONGEST: u64 = 16 << 20;
 
 /// The version and the text about modules.
-fn raw(exe: &Exe<'_>) -> Option<(String, String)> {
-    let header = find_header(exe)?;
-    let blob = exe.at(header).filter(|blob| blob.len() >= HEADER)?;
-    let flags = blob[15];
+fn raw(exe: &Exe<'_, '_>, header: u64) -> Option<(String, String)> {
+    let blob = exe.at(header)?;
+    let start = blob.bytes(0, HEADER)?;
+    let flags = start[15];
     const INLINE: u8 = 2;
     let (version, modules) = if flags & INLINE == INLINE {
-        let (version, rest) = counted(&blob[HEADER..])?;
-        (version, counted(rest)?.0)
+        let (version, end) = counted(blob, HEADER as u64)?;
+        (version, counted(blob, end)?.0)
     } else {
-        let pointers = Pointers { exe, size: usize::from(blob[14]), big: flags & 1 == 1 };
-        let version = pointers.string(pointers.read(&blob[16..])?)?;
-        let modules = pointers.read(blob.get(16 + pointers.size..)?)?;
+        let pointers = Pointers { exe, size: usize::from(start[14]), big: flags & 1 == 1 };
+        let version = pointers.string(pointers.read(&start[16..])?)?;
+        let modules = pointers.read(start.get(16 + pointers.size..)?)?;
         (version, pointers.string(modules).unwrap_or_default())
     };
     if version.is_empty() {
@@ -100,42 +133,56 @@ fn raw(exe: &Exe<'_>) -> Option<(String, String)> {
     // The text stands between two marks of 16 bytes.
     let framed = modules.len() >= 33 && modules[modules.len() - 17] == b'\n';
     let modules = if framed { &modules[16..modules.len() - 16] } else { &[] };
-    Some((String::from_utf8_lossy(version).into_owned(), String::from_utf8_lossy(modules).into_owned()))
+    Some((String::from_utf8_lossy(&version).into_owned(), String::from_utf8_lossy(modules).into_owned()))
 }
 
 /// The address of the header: the first aligned place of the magic.
-fn find_header(exe: &Exe<'_>) -> Option<u64> {
+fn find_header(exe: &Exe<'_, '_>) -> Option<u64> {
     let (start, size) = exe.data;
     let aligned = start.checked_next_multiple_of(ALIGN)?;
-    let size = usize::try_from(start.checked_add(size)?.checked_sub(aligned)?).unwrap_or(usize::MAX);
     let data = exe.at(aligned)?;
-    let data = &data[..size.min(data.len())];
-    let index = data.chunks(16).position(|chunk| chunk.starts_with(MAGIC))?;
-    aligned.checked_add(u64::try_from(index).ok()? * ALIGN)
+    let size = start.checked_add(size)?.checked_sub(aligned)?.min(data.size());
+    let mut buffer = vec![0; 1 << 16];
+    let mut offset = 0;
+    while offset < size {
+        let wanted = usize::try_from(size - offset).unwrap_or(usize::MAX).min(buffer.len());
+        let filled = data.fill(offset, &mut buffer[..wanted]);
+        if let Some(index) = buffer[..filled].chunks(16).position(|chunk| chunk.starts_with(MAGIC)) {
+            return aligned.checked_add(offset)?.checked_add(u64::try_from(index).ok()? * ALIGN);
+        }
+        if filled < wanted {
+            break;
+        }
+        offset += filled as u64;
+    }
+    None
 }
 
-/// A string with its length before it, as a varint; and what follows.
-fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// A string with its length before it, as a varint; and where it ends.
+fn counted(blob: Span<'_, '_>, offset: u64) -> Option<(Vec<u8>, u64)> {
     let mut length: u64 = 0;
-    for (index, byte) in bytes.iter().take(10).enumerate() {
+    let mut varint = [0; 10];
+    let filled = blob.fill(offset, &mut varint);
+    for (index, byte) in (0_u32..).zip(&varint[..filled]) {
         let bits = u64::from(byte & 0x7f);
-        length |= bits.checked_shl(7 * u32::try_from(index).ok()?)?;
+        length |= bits.checked_shl(7 * index)?;
         if byte & 0x80 == 0 {
-            let rest = &bytes[index + 1..];
-            return rest.split_at_checked(usize::try_from(length).ok()?);
+            let start = offset.checked_add(u64::from(index) + 1)?;
+            let text = blob.bytes(start, usize::try_from(length).ok().filter(|_| length <= LONGEST)?)?;
+            return Some((text, start.checked_add(length)?));
         }
     }
     None
 }
 
 /// Go strings by address: the format before 1.18.
-struct Pointers<'e, 'a> {
-    exe: &'e Exe<'a>,
+struct Pointers<'e, 's, 'a> {
+    exe: &'e Exe<'s, 'a>,
     size: usize,
     big: bool,
 }
 
-impl<'a> Pointers<'_, 'a> {
+impl Pointers<'_, '_, '_> {
     fn read(&self, bytes: &[u8]) -> Option<u64> {
         if self.size != 4 && self.size != 8 {
             return None;
@@ -145,10 +192,10 @@ impl<'a> Pointers<'_, 'a> {
         Some(if self.big { bytes.iter().fold(0, append) } else { bytes.iter().rev().fold(0, append) })
     }
 
-    fn string(&self, address: u64) -> Option<&'a [u8]> {
-        let header = self.exe.at(address)?;
-        let length = usize::try_from(self.read(header.get(self.size..)?)?).ok()?;
-        self.exe.at(self.read(header)?)?.get(..length)
+    fn string(&self, address: u64) -> Option<Vec<u8>> {
+        let header = self.exe.at(address)?.bytes(0, 2 * self.size)?;
+        let length = self.read(header.get(self.size..)?).filter(|length| *length <= LONGEST)?;
+        self.exe.at(self.read(&header)?)?.bytes(0, usize::try_from(length).ok()?)
     }
 }
 

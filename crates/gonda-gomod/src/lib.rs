@@ -1,7 +1,7 @@
 //! What Go's own files and binaries say: go.mod, go.work, go.sum, `vendor/modules.txt`, the configuration of module
 //! proxies, module zips and the build information of binaries; versions and the constraints that follow from them.
 //!
-//! The crate is pure: text or bytes in, typed values or errors out. It performs no IO (hashing takes a reader), starts no
+//! The crate is pure: text or bytes in, typed values or errors out. It performs no IO (hashing and build information take a reader), starts no
 //! process and knows no conda package but the match spec that a `go` line becomes. Rules are those of the Go command;
 //! the part of its documentation that states a rule stands beside it. Where Go's answer is a message, the text is Go's,
 //! so that it reads the same whoever says it.
@@ -30,7 +30,7 @@ mod vendor;
 #[doc(hidden)]
 pub mod fuzz;
 
-pub use buildinfo::{BuildInfo, BuildInfoError, BuildModule, read_build_info};
+pub use buildinfo::{BuildInfo, BuildInfoError, BuildModule, read_build_info, read_build_info_from};
 pub use dirhash::{DirHash, hash_go_mod, hash_reader, hash1};
 pub use error::{Place, SyntaxError, SyntaxErrors};
 pub use floor::ToolchainFloor;

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::archive::{ArchiveFormat, Limits, Part};
-use crate::binary::{Binary, could_be};
+use crate::binary::Binary;
+use crate::compiled::{self, LookAtBinary};
 use crate::error::{Error, Problem, Result};
 use crate::tarball::TarKind;
-use crate::verify::{Contents, stem};
+use crate::truth::{self, Claims, Finding};
+use crate::verify::stem;
 use crate::write::digest;
 
 /// The result of [`inspect`].
@@ -42,8 +43,10 @@ pub struct Inspection {
     pub info: Vec<PackedFile>,
     /// The payload, sorted.
     pub files: Vec<PackedFile>,
-    /// What is wrong, errors first; empty if nothing is.
+    /// What is wrong with the archive, errors first; empty if nothing is.
     pub problems: Vec<Problem>,
+    /// What is wrong with its compiled files, by path.
+    pub findings: Vec<Finding>,
 }
 
 /// A file or link of a package.
@@ -70,49 +73,24 @@ pub struct PackedFile {
     pub binary: Option<Binary>,
 }
 
-/// No larger file is looked into as a binary: it would have to be held in memory.
-const LARGEST_BINARY: u64 = 1 << 30;
-
 /// Reads a whole archive, checks it and describes it.
 ///
 /// # Errors
 /// An archive that can't be read to its end.
 pub fn inspect(path: &Path, limits: &Limits) -> Result<Inspection> {
-    inspect_with(path, limits, &mut |_, _| {})
+    inspect_with(path, limits, &mut |_, _, _| {}).map(|(inspection, _)| inspection)
 }
 
-/// As [`inspect`]; besides, `look` gets the path and the bytes of every binary, for more to be read from them (Go's
-/// build information).
+/// As [`inspect`]; besides, `look` gets every compiled file, for more to be read from it, and the answer has what the
+/// package claims, for that to be held against.
 ///
 /// # Errors
 /// As [`inspect`].
-pub fn inspect_with(path: &Path, limits: &Limits, look: &mut dyn FnMut(&str, &[u8])) -> Result<Inspection> {
+pub fn inspect_with(path: &Path, limits: &Limits, look: &mut LookAtBinary<'_>) -> Result<(Inspection, Claims)> {
     let file = File::open(path).map_err(|error| Error::io("read", path, error))?;
     let (size, sha256, md5) = digest(&file).map_err(|error| Error::io("read", path, error))?;
-    let mut binaries: BTreeMap<String, Binary> = BTreeMap::new();
-    let mut found = Vec::new();
-    let contents = Contents::read(path, &file, limits, &mut |member, bytes| {
-        let failed = |error: std::io::Error| Error::malformed(path, error.to_string());
-        let mut data = Vec::new();
-        bytes.take(4).read_to_end(&mut data).map_err(failed)?;
-        if !could_be(&data) {
-            return Ok(());
-        }
-        if member.size > LARGEST_BINARY {
-            found.push(Problem::warning(member.path.clone(), "too large to be looked into"));
-            return Ok(());
-        }
-        bytes.read_to_end(&mut data).map_err(failed)?;
-        match Binary::parse(&data) {
-            Some(Ok(binary)) => {
-                look(&member.path, &data);
-                binaries.insert(member.path.clone(), binary);
-            }
-            Some(Err(error)) => found.push(Problem::warning(member.path.clone(), format!("a broken binary: {error}"))),
-            None => {}
-        }
-        Ok(())
-    })?;
+    let (contents, binaries) = compiled::read(path, &file, limits, look)?;
+    let claims = contents.claims();
     let json = |name: &str| contents.texts.get(name).and_then(|text| serde_json::from_slice::<Value>(text).ok());
     let mut prefixes: BTreeMap<String, Value> = BTreeMap::new();
     for entry in json("info/paths.json").as_ref().and_then(|paths| paths.get("paths")?.as_array()).into_iter().flatten()
@@ -152,9 +130,7 @@ pub fn inspect_with(path: &Path, limits: &Limits, look: &mut dyn FnMut(&str, &[u
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files
     };
-    let mut problems = contents.problems(stem(path).as_deref());
-    problems.extend(found);
-    Ok(Inspection {
+    let inspection = Inspection {
         file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         format: contents.container.format,
         size,
@@ -167,6 +143,8 @@ pub fn inspect_with(path: &Path, limits: &Limits, look: &mut dyn FnMut(&str, &[u
         build_tool: json("info/used_build_tool.json"),
         info: list(Part::Info),
         files: list(Part::Pkg),
-        problems,
-    })
+        problems: contents.problems(stem(path).as_deref()),
+        findings: binaries.iter().flat_map(|(path, binary)| truth::check(path, binary, &claims)).collect(),
+    };
+    Ok((inspection, claims))
 }

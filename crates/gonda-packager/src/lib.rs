@@ -5,14 +5,16 @@
 //!
 //! The way through: [`list`] says what is in a prefix (before and after a script), [`scan()`] turns the chosen paths into
 //! [`Entry`]s, [`write()`] makes the archive. The other way: [`verify()`] and [`inspect()`] check and show an archive,
-//! whoever built it, [`extract()`] unpacks it, [`repodata_record`] describes it to a channel.
+//! whoever built it, [`extract()`] unpacks it, [`repodata_record`] describes it to a channel. [`binary`] reads compiled
+//! files, [`truth`] holds them against what their package says.
 //!
-//! Nothing here reads the clock, the environment or the umask: the same entries give the same bytes.
+//! Nothing that is written depends on the clock, the environment or the umask: the same entries give the same bytes.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod archive;
 pub mod binary;
+mod compiled;
 mod entry;
 mod error;
 mod extract;
@@ -23,11 +25,13 @@ mod prefix;
 mod record;
 mod scan;
 mod tarball;
+pub mod truth;
 mod verify;
 mod write;
 
 pub use archive::{ArchiveFormat, Limits, Part};
 pub use binary::Binary;
+pub use compiled::{LookAtBinary, ReadSeek};
 pub use entry::{Content, Entry, FileMode, InfoFile, Kind, Prefix};
 pub use error::{Error, Problem, Result, Severity};
 pub use extract::{Extent, extract};
@@ -36,5 +40,5 @@ pub use inspect::{Inspection, PackedFile, inspect, inspect_with};
 pub use prefix::{CONSTANT_PLACEHOLDER, Detection, PrefixMap, spellings};
 pub use record::{index_json, read_info, repodata_record};
 pub use scan::{Remark, Scanned, is_excluded, list, scan};
-pub use verify::{Verification, verify};
+pub use verify::{Verification, verify, verify_with};
 pub use write::{Artifact, Compression, Package, write};

@@ -5,14 +5,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use rattler_conda_types::Subdir;
 use rattler_conda_types::package::{IndexJson, PathType, PathsJson};
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::archive::{ArchiveFormat, Container, Limits, Part, walk};
+use crate::compiled::{self, LookAtBinary};
 use crate::error::{Error, Problem, Result, Severity};
 use crate::paths::EMPTY_SHA256;
 use crate::tarball::{TarKind, TarMember};
+use crate::truth::{self, Claims, Finding};
 
 /// The result of [`verify`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,15 +29,21 @@ pub struct Verification {
     pub info: usize,
     /// Sum of the payload's sizes.
     pub installed_size: u64,
-    /// What is wrong, errors first; empty if nothing is.
+    /// What is wrong with the archive, errors first; empty if nothing is.
     pub problems: Vec<Problem>,
+    /// Compiled files.
+    pub binaries: usize,
+    /// What is wrong with them, by path.
+    pub findings: Vec<Finding>,
 }
 
 impl Verification {
     /// Whether there is no error; warnings may be there.
     #[must_use]
     pub fn ok(&self) -> bool {
-        self.problems.iter().all(|problem| problem.severity != Severity::Error)
+        let problems = self.problems.iter().map(|problem| problem.severity);
+        let findings = self.findings.iter().map(|finding| finding.severity);
+        problems.chain(findings).all(|severity| severity != Severity::Error)
     }
 }
 
@@ -42,18 +52,31 @@ impl Verification {
 /// # Errors
 /// An archive that can't be read to its end. What can be read but is wrong, is a problem in the result.
 pub fn verify(path: &Path, limits: &Limits) -> Result<Verification> {
+    verify_with(path, limits, &mut |_, _, _| {}).map(|(verification, _)| verification)
+}
+
+/// As [`verify`]; besides, `look` gets every compiled file, for more to be read from it, and the answer has what the
+/// package claims, for that to be held against.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(path: &Path, limits: &Limits, look: &mut LookAtBinary<'_>) -> Result<(Verification, Claims)> {
     let file = File::open(path).map_err(|error| Error::io("read", path, error))?;
-    let contents = Contents::read(path, &file, limits, &mut |_, _| Ok(()))?;
+    let (contents, binaries) = compiled::read(path, &file, limits, look)?;
     let stem = stem(path);
+    let claims = contents.claims();
     let problems = contents.problems(stem.as_deref());
     let payload = || contents.members.iter().filter(|member| member.is_payload());
-    Ok(Verification {
+    let verification = Verification {
         format: contents.container.format,
         files: payload().count(),
         info: contents.members.iter().filter(|member| member.part == Part::Info && !member.is_directory()).count(),
         installed_size: payload().map(|member| member.size).sum(),
         problems,
-    })
+        binaries: binaries.len(),
+        findings: binaries.iter().flat_map(|(path, binary)| truth::check(path, binary, &claims)).collect(),
+    };
+    Ok((verification, claims))
 }
 
 /// `<name>-<version>-<build>` of a file name.
@@ -187,6 +210,24 @@ impl Contents {
                 (self.members[i].size, self.members[i].sha256) = (size, sha256);
             }
         }
+    }
+
+    /// What the package says that its compiled files can be held against; nothing where there is no `index.json`.
+    pub(crate) fn claims(&self) -> Claims {
+        let index: Value =
+            self.texts.get("info/index.json").and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default();
+        let list = |key: &str| {
+            let items = index.get(key).and_then(Value::as_array).into_iter().flatten();
+            items.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let subdir = index.get("subdir").and_then(Value::as_str).and_then(|subdir| subdir.parse().ok());
+        let claims = Claims {
+            subdir: subdir.filter(|subdir| *subdir != Subdir::NoArch),
+            depends: list("depends"),
+            constrains: list("constrains"),
+            ..Claims::default()
+        };
+        claims.with_files(self.members.iter().filter(|member| member.is_payload()).map(|member| member.path.as_str()))
     }
 
     /// All that is wrong, errors first. `stem` is the file's name without its extension, if it has one.

@@ -162,6 +162,10 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     pub(crate) keep_work: bool,
 
+    /// Refuse packages whose metadata lack what their programs need (`__glibc`, `__osx`, libraries)
+    #[arg(long)]
+    pub(crate) strict_metadata: bool,
+
     /// zstd level of the archives
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub(crate) compression_level: Option<i32>,
@@ -329,6 +333,10 @@ pub(crate) struct VerifyArgs {
     /// `.conda` or `.tar.bz2` files
     #[arg(required = true, value_name = "PKG")]
     pub(crate) packages: Vec<PathBuf>,
+
+    /// Refuse packages whose metadata lack what their programs need (`__glibc`, `__osx`, libraries)
+    #[arg(long)]
+    pub(crate) strict_metadata: bool,
 }
 
 #[derive(Debug, Subcommand)]

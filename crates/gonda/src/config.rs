@@ -239,6 +239,7 @@ pub(crate) struct Fixed {
     pub(crate) skip_existing: bool,
     pub(crate) rebuild: bool,
     pub(crate) keep_work: bool,
+    pub(crate) strict_metadata: bool,
 }
 
 /// The driver's settings from the merged configuration.
@@ -287,6 +288,7 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         test,
         keep_work: fixed.keep_work,
         skip_existing: fixed.skip_existing,
+        strict_metadata: fixed.strict_metadata,
         rebuild: fixed.rebuild,
         record: None,
         compression_level: layer.compression_level,

@@ -7,8 +7,9 @@ use gonda_packager::{Artifact, Compression, Package};
 use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
+use super::attribution::Causes;
 use super::job::{Group, Job, Solved};
-use super::top_level;
+use super::{top_level, truth};
 use crate::environment::{self, Share};
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
 use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
@@ -165,7 +166,7 @@ impl Job<'_> {
                 append(&log, note)?;
             }
             script.write(&disk.src_dir)?;
-            let mut attempts = Attempts::default();
+            let (mut attempts, mut causes) = (Attempts::default(), Causes::default());
             let tell = |line: &str| {
                 self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
             };
@@ -178,6 +179,7 @@ impl Job<'_> {
             };
             let on_line = |line: &str| {
                 attempts.read(line);
+                causes.read(line);
                 tell_news(&mut journal);
                 tell(line);
             };
@@ -188,7 +190,10 @@ impl Job<'_> {
             }
             if !exit.success() {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
-                let why = crossing::explain(&exit.last_lines, self.output.target_platform);
+                let why = match crossing::explain(&exit.last_lines, self.output.target_platform) {
+                    Some(why) => Some(why),
+                    None => self.attribute(&causes, group, solved, (&disk.src_dir, &disk.build_prefix)).await,
+                };
                 let help = format!(
                     "{}the whole log is `{}`; the job's folders stay in `{}` until the next build",
                     why.map(|why| format!("{why}; ")).unwrap_or_default(),
@@ -227,11 +232,16 @@ impl Job<'_> {
             foreign: &foreign,
             recipe_dir: &disk.recipe_dir,
         })?;
-        let foreign_files = match self.output.noarch {
-            None => group.known.check(&staged.entries, self.output.target_platform)?,
-            Some(_) => Vec::new(),
-        };
-        let said = staged.remarks.iter().map(ToString::to_string).chain(staged.warnings).chain(foreign_files);
+        let untrue = truth::Check {
+            output: &self.output,
+            build: &solved.build,
+            prefix: &disk.prefix,
+            known: &group.known,
+            strict: settings.strict_metadata,
+        }
+        .run(&staged.entries)?;
+        let said = staged.remarks.iter().map(ToString::to_string).chain(staged.warnings);
+        let said = said.chain(untrue.iter().map(truth::as_warning));
         for warning in said {
             self.events.warn(&self.name, warning);
         }

@@ -4,6 +4,7 @@
 //! and are built one after the other, so that a later one can need an earlier one. Each output is a job with a log,
 //! environments and a room of its own.
 
+mod attribution;
 mod check;
 mod fetch;
 mod floor;

@@ -1,107 +1,213 @@
-//! What a compiled file says of itself, held against the target platform before it is packed: a package can't lie about
-//! its platform.
+//! What compiled files say of themselves, held against the target platform, the plan and the metadata before they are
+//! packed: a package can't lie about what is in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _};
 use std::path::Path;
 
 use gonda_packager::binary::could_be;
-use gonda_packager::{Binary, Entry};
-use rattler_conda_types::Subdir;
+use gonda_packager::truth::{self, Claims, Finding, Provider, Rule};
+use gonda_packager::{Binary, Entry, Severity};
+use gonda_recipe::Output;
+use rattler_conda_types::{PrefixRecord, RepoDataRecord};
 use sha2::{Digest, Sha256};
 
+use crate::truth::golang::{self, GoPlan};
 use crate::{Error, Kind, Result};
 
-/// Compiled files of the source, by their SHA-256: test fixtures and vendored blobs, which are for whatever they are for.
+/// No go.sum is larger.
+const LARGEST_GO_SUM: u64 = 32 << 20;
+
+/// What the source came with, before any script ran.
 #[derive(Debug, Default)]
-pub(super) struct Known(BTreeSet<[u8; 32]>);
+pub(super) struct Known {
+    /// Compiled files, by their SHA-256: test fixtures and vendored blobs, which are for whatever they are for.
+    compiled: BTreeSet<[u8; 32]>,
+    /// Its go.sum files.
+    go_sums: Vec<String>,
+}
 
 impl Known {
-    /// Looks through the source as it is before any script has run.
+    /// Looks through the source.
     pub(super) fn of(source: &Path) -> Result<Self> {
-        let mut known = BTreeSet::new();
-        for entry in walkdir::WalkDir::new(source).into_iter().flatten() {
-            if entry.file_type().is_file()
-                && let Some(bytes) = compiled(entry.path())?
-            {
-                known.insert(Sha256::digest(&bytes).into());
+        let mut known = Self::default();
+        for entry in walkdir::WalkDir::new(source).into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
+            if entry.file_name() == "go.sum" && entry.metadata().is_ok_and(|file| file.len() <= LARGEST_GO_SUM) {
+                known.go_sums.extend(std::fs::read_to_string(entry.path()).ok());
+            } else if let Some(mut file) = compiled(entry.path())? {
+                known.compiled.insert(hash(&mut file, entry.path())?);
             }
         }
-        Ok(Self(known))
-    }
-
-    /// Checks every compiled file that is to be packed; the answer is what to warn of.
-    ///
-    /// # Errors
-    /// [`Kind::Verification`] for a file that is for another machine or system, unless the source has it as it is.
-    pub(super) fn check(&self, entries: &[Entry], target: Subdir) -> Result<Vec<String>> {
-        let mut warnings = Vec::new();
-        for entry in entries {
-            if !matches!(entry.kind, gonda_packager::Kind::File) {
-                continue;
-            }
-            let Some(bytes) = compiled(&entry.source)? else { continue };
-            let Some(Ok(binary)) = Binary::parse(&bytes) else { continue };
-            if binary.is_for(target) {
-                continue;
-            }
-            let wrong = format!("`{}` is a {binary}, and the package is for `{target}`", entry.path);
-            if self.0.contains(&<[u8; 32]>::from(Sha256::digest(&bytes))) {
-                warnings.push(format!("{wrong}; the source has it as it is"));
-                continue;
-            }
-            return Err(Error::new(Kind::Verification, wrong).help(
-                "the script ignores or unsets the target's GOOS and GOARCH, or packs a tool of the build machine",
-            ));
-        }
-        Ok(warnings)
+        Ok(known)
     }
 }
 
-/// The bytes of a file that looks compiled; `None` for all others, which are not read.
-fn compiled(path: &Path) -> Result<Option<Vec<u8>>> {
-    let failed = |error: std::io::Error| {
-        let mut this = Error::from(error);
-        this.message = format!("can't read `{}`: {}", path.display(), this.message);
-        this
-    };
+/// What the files of a package are held against.
+pub(super) struct Check<'a> {
+    /// As finalised.
+    pub(super) output: &'a Output,
+    /// Packages of the build environment.
+    pub(super) build: &'a [RepoDataRecord],
+    /// Where the host environment is installed.
+    pub(super) prefix: &'a Path,
+    /// What the source came with.
+    pub(super) known: &'a Known,
+    /// Missing metadata are an error, not a warning.
+    pub(super) strict: bool,
+}
+
+impl Check<'_> {
+    /// Looks at every compiled file that is to be packed; the answer is what to warn of.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`] with everything that is wrong; files that can't be read.
+    pub(super) fn run(&self, entries: &[Entry]) -> Result<Vec<Finding>> {
+        let mut files = Vec::new();
+        for entry in entries.iter().filter(|entry| matches!(entry.kind, gonda_packager::Kind::File)) {
+            let Some(mut file) = compiled(&entry.source)? else { continue };
+            // What is too damaged to be read is a fixture, or a finding of `gonda verify`.
+            let Some(Ok(binary)) = Binary::read(&mut file) else { continue };
+            let go = golang::read(&entry.path, &binary, &mut file);
+            let of_source =
+                !self.known.compiled.is_empty() && self.known.compiled.contains(&hash(&mut file, &entry.source)?);
+            files.push((entry.path.clone(), binary, go, of_source));
+        }
+        let claims = self.claims(entries, files.iter().any(|(_, binary, ..)| !binary.needed.is_empty()))?;
+        let plan = self.plan();
+        let mut findings = Vec::new();
+        for (path, binary, go, of_source) in &files {
+            let mut of_file = truth::check(path, binary, &claims);
+            of_file.extend(go.iter().flat_map(|go| golang::check(go, claims.subdir, Some(&plan))));
+            findings.extend(of_file.into_iter().filter_map(|finding| self.judge(finding, *of_source)));
+        }
+        let (errors, warnings): (Vec<Finding>, Vec<Finding>) =
+            findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+        match as_error(errors) {
+            Some(error) => Err(error),
+            None => Ok(warnings),
+        }
+    }
+
+    /// What follows from a finding in a build.
+    fn judge(&self, finding: Finding, of_source: bool) -> Option<Finding> {
+        if of_source {
+            // Others built it: how is not this build's concern.
+            let own = matches!(finding.rule, Rule::BuildInfo | Rule::Toolchain | Rule::Modules);
+            let message = format!("{}; the source has it as it is", finding.message);
+            return (!own).then_some(Finding { severity: Severity::Warning, message, help: None, ..finding });
+        }
+        let strict = self.strict && finding.rule.is_of_metadata();
+        Some(Finding { severity: if strict { Severity::Error } else { finding.severity }, ..finding })
+    }
+
+    fn claims(&self, entries: &[Entry], with_environment: bool) -> Result<Claims> {
+        let claims = Claims {
+            subdir: self.output.noarch.is_none().then_some(self.output.target_platform),
+            depends: self.output.depends.clone(),
+            constrains: self.output.constrains.clone(),
+            environment: if with_environment { Some(self.environment()?) } else { None },
+            ..Claims::default()
+        };
+        Ok(claims.with_files(entries.iter().map(|entry| entry.path.as_str())))
+    }
+
+    /// The files of the host environment by name, and whether their packages are there when the program runs.
+    fn environment(&self) -> Result<BTreeMap<String, Provider>> {
+        let records: Vec<PrefixRecord> = PrefixRecord::collect_from_prefix(self.prefix)?;
+        let mut at_run_time: BTreeSet<&str> = self.output.depends.iter().map(|spec| name_of(spec)).collect();
+        loop {
+            let before = at_run_time.len();
+            for record in &records {
+                let package = &record.repodata_record.package_record;
+                if at_run_time.contains(package.name.as_normalized()) {
+                    at_run_time.extend(package.depends.iter().map(|spec| name_of(spec)));
+                }
+            }
+            if at_run_time.len() == before {
+                break;
+            }
+        }
+        let mut providers = BTreeMap::new();
+        for record in &records {
+            let package = record.repodata_record.package_record.name.as_normalized();
+            let provider = Provider { package: package.to_owned(), at_run_time: at_run_time.contains(package) };
+            for file in record.files.iter().filter_map(|file| file.file_name()?.to_str()) {
+                providers.insert(file.to_owned(), provider.clone());
+            }
+        }
+        Ok(providers)
+    }
+
+    fn plan(&self) -> GoPlan {
+        let go = self.build.iter().find(|record| record.package_record.name.as_normalized() == "go");
+        let mut plan =
+            GoPlan { toolchain: go.map(|record| record.package_record.version.version().clone()), ..GoPlan::default() };
+        for go_sum in &self.known.go_sums {
+            plan.add_sums(go_sum);
+        }
+        plan
+    }
+}
+
+/// The package name that a match spec begins with.
+fn name_of(spec: &str) -> &str {
+    let spec = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim_start();
+    spec.split(|c: char| c.is_whitespace() || "<>=!~[;,".contains(c)).next().unwrap_or(spec)
+}
+
+/// A finding as text for who watches the build.
+pub(super) fn as_warning(finding: &Finding) -> String {
+    let help = finding.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("`{}` {}{help}", finding.path, finding.message)
+}
+
+/// The first error, with the others beside it.
+fn as_error(errors: Vec<Finding>) -> Option<Error> {
+    let mut errors = errors.into_iter().map(|finding| {
+        let mut error = Error::new(Kind::Verification, format!("`{}` {}", finding.path, finding.message));
+        error.help = finding.help;
+        error
+    });
+    let mut first = errors.next()?;
+    first.others = errors.collect();
+    Some(first)
+}
+
+/// A file that looks compiled, at its beginning; all others are not read.
+fn compiled(path: &Path) -> Result<Option<File>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         // A file that its own author can't read is no program.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(unreadable(path, error)),
     };
-    let mut bytes = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut bytes).map_err(failed)?;
-    if !could_be(&bytes) {
-        return Ok(None);
-    }
-    file.read_to_end(&mut bytes).map_err(failed)?;
-    Ok(Some(bytes))
+    let mut head = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut head).map_err(|error| unreadable(path, error))?;
+    Ok(could_be(&head).then_some(file))
+}
+
+fn hash(file: &mut File, path: &Path) -> Result<[u8; 32]> {
+    let mut hash = || -> std::io::Result<[u8; 32]> {
+        file.rewind()?;
+        let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finalize().into()),
+                Ok(n) => hasher.update(&buffer[..n]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    hash().map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    let mut this = Error::from(error);
+    this.message = format!("can't read `{}`: {}", path.display(), this.message);
+    this
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_of_this_machine_is_for_no_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let program = std::env::current_exe().unwrap();
-        let entry = Entry::file("bin/tool", &program, true);
-        let here = Subdir::current().unwrap();
-        let elsewhere = if here == Subdir::LinuxPpc64le { Subdir::Linux64 } else { Subdir::LinuxPpc64le };
-        let check = |known: &Known, target| known.check(std::slice::from_ref(&entry), target);
-
-        let empty = Known::of(dir.path()).unwrap();
-        assert_eq!(check(&empty, here).unwrap(), Vec::<String>::new());
-        let error = check(&empty, elsewhere).unwrap_err();
-        assert_eq!(error.kind, Kind::Verification);
-        assert!(error.message.contains("`bin/tool`") && error.message.contains(elsewhere.as_str()), "{error}");
-
-        std::fs::copy(&program, dir.path().join("fixture")).unwrap();
-        let warned = check(&Known::of(dir.path()).unwrap(), elsewhere).unwrap();
-        assert_eq!(warned.len(), 1);
-    }
-}
+mod tests;

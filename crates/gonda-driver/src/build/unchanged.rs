@@ -118,7 +118,8 @@ impl Job<'_> {
     /// The package of these inputs, if it was built before: it is put into the output folder and its index.
     pub(super) async fn unchanged(&self, inputs: &str) -> Result<Option<PathBuf>> {
         let settings = &self.request.settings;
-        if settings.rebuild || settings.keep_work {
+        // A package that was let through once may not be let through when metadata are to be strict.
+        if settings.rebuild || settings.keep_work || settings.strict_metadata {
             return Ok(None);
         }
         let (finished, key) = (Finished::new(&settings.cache_root), inputs.to_owned());

@@ -32,6 +32,7 @@ pub(crate) async fn run(
             skip_existing: args.skip_existing,
             rebuild: args.rebuild,
             keep_work: args.keep_work,
+            strict_metadata: args.strict_metadata,
         };
         let settings = config::settings(fixed, layer, surroundings)?;
         let session = match &session {
