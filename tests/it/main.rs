@@ -15,6 +15,7 @@ mod crossing;
 mod errors;
 mod hostile;
 mod jobs;
+mod matrix;
 mod network;
 mod offline;
 mod packages;

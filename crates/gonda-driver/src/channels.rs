@@ -186,6 +186,29 @@ impl Channels {
         }
     }
 
+    /// Those of the named packages that no channel has for a platform.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`]: a channel that can't be read.
+    pub async fn lacking(&self, names: &[&str], platform: Subdir) -> Result<Vec<String>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = SolveRequest {
+            what: format!("toolchains on {platform}"),
+            specs: names.iter().map(|name| (*name).to_owned()).collect(),
+            constraints: Vec::new(),
+            platform,
+            virtual_packages: Vec::new(),
+            extra_channel: None,
+        };
+        let specs = parse_specs(&request.what, &request.specs)?;
+        let repodata = self.repodata(&request, &specs).await?;
+        let found: BTreeSet<&str> =
+            repodata.iter().flat_map(RepoData::iter).map(|record| record.package_record.name.as_normalized()).collect();
+        Ok(names.iter().filter(|name| !found.contains(**name)).map(|name| (*name).to_owned()).collect())
+    }
+
     /// What a package exports to those that are built with it: from its channel's `run_exports.json`, else from the
     /// package itself, which is fetched into the cache. A package without run exports has empty ones.
     ///

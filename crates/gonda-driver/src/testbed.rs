@@ -97,6 +97,8 @@ impl std::fmt::Display for TestSummary {
 pub struct Testbed<'a> {
     /// Everything the user chose.
     pub settings: &'a Settings,
+    /// Processors that a test may use.
+    pub cpu_count: usize,
     /// How scripts are kept apart.
     pub mode: Mode,
     /// What the environments are made of.
@@ -149,7 +151,7 @@ impl Testbed<'_> {
             root,
             logs: self.logs.to_path_buf(),
             machine: self.settings.build_platform,
-            cpu_count: self.settings.jobs,
+            cpu_count: self.cpu_count,
         };
         let reports = testing::run(&extracted, &suite, &bench, &options, events, job).await?;
         Ok(TestSummary::of(reports))

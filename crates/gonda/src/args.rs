@@ -88,6 +88,14 @@ pub(crate) struct Selection {
     #[arg(long, value_name = "P", value_delimiter = ',')]
     pub(crate) target_platform: Vec<Subdir>,
 
+    /// Build for linux-64, linux-aarch64, linux-ppc64le, osx-64, osx-arm64, win-64 and win-arm64
+    #[arg(long, conflicts_with = "target_platform")]
+    pub(crate) all_targets: bool,
+
+    /// Build for the platforms that the recipe's `extra.gonda.targets` names, else the feedstock's `.ci_support`
+    #[arg(long, conflicts_with_all = ["target_platform", "all_targets"])]
+    pub(crate) feedstock_targets: bool,
+
     /// The platform that builds
     #[arg(long, value_name = "P")]
     pub(crate) build_platform: Option<Subdir>,
@@ -154,9 +162,13 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Processors to use
+    /// Processors that all jobs share
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<usize>,
+
+    /// End all other jobs as soon as one fails
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
 
     /// Keep the folders of successful jobs
     #[arg(long)]

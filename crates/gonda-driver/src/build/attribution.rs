@@ -165,7 +165,7 @@ impl Causes {
 /// `go list` answers in a second or two; nobody waits longer for an explanation.
 const LONGEST: Duration = Duration::from_secs(60);
 
-impl Job<'_> {
+impl Job {
     /// Why the script failed, if its output told.
     pub(super) async fn attribute(
         &self,

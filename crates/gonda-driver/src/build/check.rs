@@ -8,7 +8,7 @@ use crate::settings::TestMode;
 use crate::testbed::{Failure, TestSummary, Testbed};
 use crate::{Error, Kind, Phase, Result, index};
 
-impl Job<'_> {
+impl Job {
     pub(super) async fn test(&self, artifact: &Artifact) -> Result<TestSummary> {
         let settings = &self.request.settings;
         if settings.test == TestMode::Skip {
@@ -17,12 +17,13 @@ impl Job<'_> {
         self.phase(Phase::Test);
         let bed = Testbed {
             settings,
+            cpu_count: self.cpus,
             mode: self.session.mode(),
-            channels: self.channels,
+            channels: &self.channels,
             packages: &settings.output_dir,
             logs: &settings.output_dir.join("logs"),
         };
-        let summary = bed.test(&artifact.path, Some(&self.output.tests), self.events, &self.name).await;
+        let summary = bed.test(&artifact.path, Some(&self.output.tests), &self.events, &self.name).await;
         match summary {
             Ok(summary) if !summary.is_failure() => Ok(summary),
             Ok(summary) => {

@@ -21,7 +21,7 @@ use crate::{Phase, Result, environment};
 /// How many packages are fetched at the same time.
 const PARALLEL_PACKAGES: usize = 8;
 
-impl Job<'_> {
+impl Job {
     /// Brings packages and Go modules into the caches; the source is there.
     pub(super) async fn fetch(&self, group: &Group, solved: Solved) -> Result<Fetched> {
         self.phase(Phase::Fetch);
@@ -68,7 +68,7 @@ impl Job<'_> {
         let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
         let cache_root = &self.request.settings.cache_root;
         let platform = self.output.build_platform;
-        let build_env = environment::shared(self.channels, &solved.build, platform, &seen, cache_root).await?;
+        let build_env = environment::shared(&self.channels, &solved.build, platform, &seen, cache_root).await?;
         match self.module_set(group, &build_env).await {
             Ok(set) => Ok(set.map_or(0, |set| set.modules.len())),
             // The script may do something about it: a patch, `go mod tidy`.

@@ -13,7 +13,7 @@ use crate::{Error, Kind, Result};
 /// The package that holds the toolchain.
 const GO: &str = "go";
 
-impl Job<'_> {
+impl Job {
     /// Chooses a build environment whose Go, if it has one, is as new as the source wants it.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ const FORMAT: &str = "gonda go cache 1";
 /// How long a line of a script may be: cmd.exe takes 8191 characters.
 const LINE: usize = 6000;
 
-impl Job<'_> {
+impl Job {
     /// Gives a room its GOCACHE. Called when its environments are installed and nothing of the recipe is in it yet.
     pub(super) async fn provide_go_cache(
         &self,

@@ -1,4 +1,4 @@
-//! One group's work: fetch, patch, read go.mod, solve, install, run, pack, test.
+//! One group's work, once its source is there: read go.mod, solve, install, run, pack, test.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,38 +8,48 @@ use gonda_recipe::{Env, Output, PinnedOutput, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
 use super::fetch::go_sums;
+use super::matrix::Planned;
+use super::sources::Source;
 use super::truth::Known;
 use super::unchanged::Origin;
-use super::{Goal, JobReport, LockedPackage, Plan, Request, Session, Status, blocking};
+use super::{Goal, JobReport, LockedPackage, Plan, Request, Session, Status};
 use crate::channels::{self, Channels, SolveRequest};
 use crate::lock::Locked;
 use crate::modules::ProxyRecord;
-use crate::planning::Selection;
+use crate::planning::{Selection, Targets};
 pub(super) use crate::solving::name_of;
-use crate::source::{self, Fetched, Placed, SourceSettings};
+use crate::source::Placed;
 use crate::workspace::Workspace;
 use crate::{Error, Event, Events, Kind, Phase, Result, solving};
 
-/// What all jobs of a rendering see.
-#[derive(Clone, Copy)]
-pub(super) struct Shared<'a> {
-    pub(super) request: &'a Request,
-    pub(super) selection: &'a Selection,
-    pub(super) session: &'a Session,
-    pub(super) channels: &'a Arc<Channels>,
-    pub(super) events: &'a Events,
+/// What the jobs of a group see.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) request: Arc<Request>,
+    pub(super) selection: Arc<Selection>,
+    pub(super) session: Session,
+    pub(super) channels: Arc<Channels>,
+    pub(super) events: Events,
+    /// Processors that a job of the group may use.
+    pub(super) cpus: usize,
 }
 
-/// Builds the outputs of a group one after the other, and adds them to those that are `finished`, for pins. Never fails
-/// as a whole: each output has its report.
-pub(super) async fn run_group(all: &Shared<'_>, group: &[usize], finished: &mut Vec<PinnedOutput>) -> Vec<JobReport> {
-    let before = finished.len();
+/// What became of a group.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    pub(super) reports: Vec<JobReport>,
+    /// Its outputs, finalised, for the pins of those that need them.
+    pub(super) outputs: Vec<PinnedOutput>,
+}
+
+/// Builds the outputs of a group one after the other. `before` are the outputs of other groups that they pin. Never
+/// fails as a whole: each output has its report.
+pub(super) async fn run_group(all: &Shared, planned: &[Planned], source: &Source, before: &[PinnedOutput]) -> Ended {
     let mut shared = None;
-    if let Some(reports) = attempt(all, group, finished, &mut shared, Answers::Allowed).await {
-        return reports;
+    if let Some(ended) = attempt(all, planned, source, before, &mut shared, Answers::Allowed).await {
+        return ended;
     }
-    finished.truncate(before);
-    attempt(all, group, finished, &mut shared, Answers::Refused).await.unwrap_or_default()
+    attempt(all, planned, source, before, &mut shared, Answers::Refused).await.unwrap_or_default()
 }
 
 /// Whether outputs may be answered with what was built before.
@@ -52,41 +62,44 @@ enum Answers {
 /// `None`: an output has to be built, but one before it, whose script would have left something in their work folder, was
 /// answered.
 async fn attempt(
-    all: &Shared<'_>,
-    group: &[usize],
-    finished: &mut Vec<PinnedOutput>,
+    all: &Shared,
+    planned: &[Planned],
+    source: &Source,
+    before: &[PinnedOutput],
     shared: &mut Option<Group>,
     answers: Answers,
-) -> Option<Vec<JobReport>> {
+) -> Option<Ended> {
+    let mut finished = before.to_vec();
     let mut answered = false;
-    let outputs = &all.selection.rendering.outputs;
     let mut reports = Vec::new();
-    let mut broken = false;
-    for &index in group {
-        let output = &outputs[index];
+    let mut broken: Option<String> = None;
+    for planned in planned {
+        let output = &all.selection.rendering.outputs[planned.index];
         let started = Instant::now();
-        if output.skip {
-            reports.push(JobReport::of(output, Status::Skipped, started.elapsed(), None));
+        if let Some(reason) = &planned.skipped {
+            reports.push(JobReport::of(output, Status::Skipped { reason: reason.clone() }, started.elapsed(), None));
             continue;
         }
-        if broken {
-            reports.push(JobReport::of(output, Status::NotTried, started.elapsed(), None));
+        if let Some(failed) = &broken {
+            let reason = format!("`{failed}` failed");
+            reports.push(JobReport::of(output, Status::NotTried { reason }, started.elapsed(), None));
             continue;
         }
         let mut job = Job {
-            request: all.request,
-            selection: all.selection,
-            session: all.session,
-            channels: all.channels,
-            events: all.events,
-            index,
-            name: format!("{}-{} {}", output.name, output.version, output.target_platform),
-            lock_key: all.selection.lock_keys.get(index).cloned().unwrap_or_default(),
+            request: Arc::clone(&all.request),
+            selection: Arc::clone(&all.selection),
+            session: all.session.clone(),
+            channels: Arc::clone(&all.channels),
+            events: all.events.clone(),
+            cpus: all.cpus,
+            index: planned.index,
+            name: planned.name.clone(),
+            lock_key: all.selection.lock_keys.get(planned.index).cloned().unwrap_or_default(),
             output: output.clone(),
             log: None,
             served: ProxyRecord::default(),
         };
-        let result = match job.decide(shared, finished, answers).await {
+        let result = match job.decide(shared, source, &finished, answers).await {
             Ok(Next::Build(..)) if answered => return None,
             Ok(Next::Build(solved, inputs)) => job.make(shared, &solved, &inputs).await,
             Ok(Next::Done(status)) => {
@@ -95,16 +108,18 @@ async fn attempt(
             }
             Err(error) => Err(error),
         };
-        let ok = result.is_ok();
         let script_failed = result.as_ref().is_err_and(|error| error.kind == Kind::Build);
         let status = result.unwrap_or_else(Status::Failed);
+        let ok = !status.is_failure();
         let package = match &status {
             Status::Built { artifact, .. } => Some(artifact.path.clone()),
             Status::Unchanged(path) => Some(path.clone()),
             _ => None,
         };
         all.events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
-        broken = !ok;
+        if !ok {
+            broken = Some(output.name.clone());
+        }
         finished.push(PinnedOutput {
             name: job.output.name.clone(),
             version: job.output.version.clone(),
@@ -115,7 +130,7 @@ async fn attempt(
         }
         reports.push(JobReport::of(&job.output, status, started.elapsed(), job.log));
     }
-    Some(reports)
+    Some(Ended { reports, outputs: finished.split_off(before.len()) })
 }
 
 /// What the outputs of a group share.
@@ -125,7 +140,7 @@ pub(super) struct Group {
     pub(super) work: PathBuf,
     pub(super) placed: Placed,
     /// Compiled files that the source came with.
-    pub(super) known: Known,
+    pub(super) known: Arc<Known>,
     /// What it starts from, before any script has run.
     pub(super) origin: Origin,
     /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
@@ -134,13 +149,17 @@ pub(super) struct Group {
 
 /// One output on its way.
 #[derive(Clone)]
-pub(super) struct Job<'a> {
-    pub(super) request: &'a Request,
-    pub(super) selection: &'a Selection,
-    pub(super) session: &'a Session,
-    pub(super) channels: &'a Arc<Channels>,
-    pub(super) events: &'a Events,
+pub(super) struct Job {
+    pub(super) request: Arc<Request>,
+    pub(super) selection: Arc<Selection>,
+    pub(super) session: Session,
+    pub(super) channels: Arc<Channels>,
+    pub(super) events: Events,
+    /// Processors that it may use: its share of the session's.
+    pub(super) cpus: usize,
+    /// Which of the rendering's outputs it is.
     pub(super) index: usize,
+    /// What events call it.
     pub(super) name: String,
     /// By which a lock knows it; empty where none holds it.
     pub(super) lock_key: String,
@@ -165,26 +184,34 @@ pub(super) struct Solved {
     pub(super) host: Vec<RepoDataRecord>,
 }
 
-impl Job<'_> {
+impl Job {
     /// Solves, and finds out whether there is anything to build.
     async fn decide(
         &mut self,
         shared: &mut Option<Group>,
+        source: &Source,
         finished: &[PinnedOutput],
         answers: Answers,
     ) -> Result<Next> {
-        if shared.is_none() {
-            let group = self.fetch_source().await?;
-            self.check_source(&group)?;
-            *shared = Some(group);
-        }
-        let Some(group) = shared else { return Err(Error::new(Kind::Bug, "a group without its sources")) };
+        let group = match shared {
+            Some(group) => group,
+            None => {
+                let group = source.group(&self.request.settings.cache_root, &self.output).await?;
+                self.check_source(&group)?;
+                shared.insert(group)
+            }
+        };
         self.phase(Phase::Solve);
+        if self.request.targets == Targets::All
+            && let Some(reason) = self.lacks_toolchain().await?
+        {
+            return Ok(Next::Done(Status::NoToolchain { reason }));
+        }
         let solved = self.solve(group, finished).await?;
         match self.request.goal {
             Goal::Build => {}
             Goal::Plan => {
-                let plan = Plan::new(&self.output, self.channels, &solved.build, &solved.host);
+                let plan = Plan::new(&self.output, &self.channels, &solved.build, &solved.host);
                 return Ok(Next::Done(Status::Planned(Box::new(plan))));
             }
             Goal::Fetch => {
@@ -220,27 +247,15 @@ impl Job<'_> {
         self.events.send(Event::Phase { job: self.name.clone(), phase });
     }
 
-    /// Sources into the cache, from there into a work folder, patched.
-    async fn fetch_source(&self) -> Result<Group> {
-        self.phase(Phase::Fetch);
-        let settings = &self.request.settings;
-        let sources = SourceSettings {
-            mirrors: settings.source_mirrors.clone(),
-            offline: settings.offline,
-            ..SourceSettings::new(&settings.cache_root, &self.request.located.recipe_dir, self.output.format)
-        };
-        let fetched: Vec<Fetched> = source::fetch(&self.output.sources, &sources, self.events, &self.name).await?;
-        let workspace = Workspace::create(&settings.cache_root)?;
-        let work = workspace.path().join("source");
-        let placed = source::place(&fetched, &work).await?;
-        for remark in &placed.remarks {
-            self.events.note(&self.name, remark.clone());
-        }
-        let source = work.clone();
-        let known = blocking(move || Known::of(&source)).await?;
-        let mut group = Group { workspace, work, placed, known, origin: Origin::default(), top: None };
-        group.origin = Origin::of(&group, &self.output)?;
-        Ok(group)
+    /// What no channel has of the compilers that the output asks for, named after the target.
+    async fn lacks_toolchain(&self) -> Result<Option<String>> {
+        let (build, target) = (self.output.build_platform, self.output.target_platform);
+        let of_target = format!("_{target}");
+        let requirements = self.output.requirements.build.iter();
+        let names: Vec<&str> =
+            requirements.map(|spec| name_of(spec)).filter(|name| name.ends_with(&of_target)).collect();
+        let lacking = self.channels.lacking(&names, build).await?;
+        Ok((!lacking.is_empty()).then(|| format!("no {} in the channels", lacking.join(", "))))
     }
 
     /// Chooses the packages of both environments and finalises the output with them.
@@ -277,10 +292,6 @@ impl Job<'_> {
         }
 
         self.output = rendering.finalize(self.index, &resolved, &world)?;
-        self.name = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
-        if self.output.noarch.is_none() {
-            self.name = format!("{} {}", self.name, self.output.target_platform);
-        }
         Ok(Solved { build, host })
     }
 
@@ -365,6 +376,6 @@ impl Job<'_> {
     }
 
     pub(super) async fn resolve(&self, records: &[RepoDataRecord], specs: &[String]) -> Result<Vec<ResolvedPackage>> {
-        solving::resolve(self.channels, records, specs).await
+        solving::resolve(&self.channels, records, specs).await
     }
 }

@@ -21,7 +21,7 @@ use crate::{Error, Event, Kind, Phase, Result, crossing, index, info, lock, modu
 /// Members of an archive can't be older than this: 1980-01-01, where zip's calendar begins.
 const EARLIEST: i64 = 315_532_800;
 
-impl Job<'_> {
+impl Job {
     /// Installs, runs and packs. The work folder is the group's again afterwards.
     pub(super) async fn build(&mut self, group: &mut Group, solved: &Solved) -> Result<Artifact> {
         self.phase(Phase::Install);
@@ -61,7 +61,7 @@ impl Job<'_> {
         if mode.has_fixed_paths() && !merged {
             let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
             let shared =
-                environment::shared(self.channels, &solved.build, build_platform, &seen, &settings.cache_root).await?;
+                environment::shared(&self.channels, &solved.build, build_platform, &seen, &settings.cache_root).await?;
             spec.modules = self.modules(group, solved, Some(&shared)).await?;
             spec.build_env = BuildEnv::Shared(shared);
         } else {
@@ -76,15 +76,16 @@ impl Job<'_> {
 
         if merged {
             let (at, seen_as) = (&disk.prefix, &seen.prefix);
-            environment::install(self.channels, &solved.build, build_platform, at, seen_as, Share::Private).await?;
+            environment::install(&self.channels, &solved.build, build_platform, at, seen_as, Share::Private).await?;
         } else {
             if !mode.has_fixed_paths() {
                 let (at, seen_as) = (&disk.build_prefix, &seen.build_prefix);
-                environment::install(self.channels, &solved.build, build_platform, at, seen_as, Share::Private).await?;
+                environment::install(&self.channels, &solved.build, build_platform, at, seen_as, Share::Private)
+                    .await?;
             }
             if !solved.host.is_empty() {
                 let (at, seen_as) = (&disk.prefix, &seen.prefix);
-                environment::install(self.channels, &solved.host, target, at, seen_as, Share::Private).await?;
+                environment::install(&self.channels, &solved.host, target, at, seen_as, Share::Private).await?;
             }
         }
         crossing::furnish(&room, &crossing)?;
@@ -282,7 +283,7 @@ impl Job<'_> {
         let folder = settings.output_dir.join(self.output.subdir());
         let stem = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
         let compression = settings.compression_level.map_or(Compression::DEFAULT, Compression::of_level);
-        let threads = u32::try_from(settings.jobs).unwrap_or(1);
+        let threads = u32::try_from(self.cpus).unwrap_or(1);
         let timestamp = self.timestamp(group);
         let (output_dir, events) = (settings.output_dir.clone(), self.events.clone());
         let artifact = blocking(move || {
@@ -325,7 +326,7 @@ impl Job<'_> {
         let go_environment: IndexMap<String, String> =
             settings.go.environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         script::Settings {
-            cpu_count: settings.jobs,
+            cpu_count: self.cpus,
             source_date_epoch: self.timestamp(group),
             go_environment,
             go_version: go_version(&solved.build),

@@ -1,21 +1,24 @@
 //! Building: from recipes on disk to verified, tested, indexed packages.
 //!
-//! A *group* is the outputs of one recipe for one variant: they share sources and work folder, as in conda-build,
-//! and are built one after the other, so that a later one can need an earlier one. Each output is a job with a log,
-//! environments and a room of its own.
+//! All that was asked becomes one plan ([`matrix`]), which is carried out in parallel ([`schedule`]) under one budget of
+//! processors ([`budget`]). Each output is a job ([`job`]) with a log, environments and a room of its own.
 
 mod attribution;
+mod budget;
 mod check;
 mod fetch;
 mod floor;
 mod go_cache;
 mod job;
 mod make;
+mod matrix;
 mod modules;
 mod network;
 mod plan;
 mod record;
+mod schedule;
 mod session;
+mod sources;
 mod top_level;
 mod truth;
 mod unchanged;
@@ -25,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gonda_packager::Artifact;
-use gonda_recipe::{ConfigPlatform, Finalize, Output, RecipeFormat, VariantFiles};
+use gonda_recipe::{ConfigPlatform, Finalize, Output, VariantFiles};
 use rattler_conda_types::Subdir;
 use serde::Serialize;
 
@@ -34,22 +37,23 @@ pub use session::Session;
 
 pub(crate) use make::blocking;
 
+use self::matrix::Matrix;
 use crate::locate::Located;
 use crate::lock::{self, Lock, LockedOutput};
-use crate::planning::{self, Selected, Selection};
+use crate::planning::{self, Selected, Selection, Targets};
 use crate::settings::Settings;
 use crate::testbed::TestSummary;
 use crate::{Error, Events, Result};
 
-/// What to build.
+/// What to build of one recipe.
 #[derive(Debug)]
 pub struct Request {
     /// The recipe.
     pub located: Located,
     /// The user's variant files.
     pub variants: VariantFiles,
-    /// Target platforms, in order.
-    pub targets: Vec<Subdir>,
+    /// Target platforms.
+    pub targets: Targets,
     /// For which platform a recipe's own variant file is read.
     pub config_platform: ConfigPlatform,
     /// How far to go.
@@ -107,8 +111,11 @@ pub enum Status {
         /// What became of its tests.
         tests: TestSummary,
     },
-    /// The recipe skips this variant.
-    Skipped,
+    /// The recipe has nothing for this target and variant.
+    Skipped {
+        /// Who says so.
+        reason: String,
+    },
     /// The package is there already.
     Exists(PathBuf),
     /// It was built before from the same inputs, and is there again.
@@ -119,8 +126,47 @@ pub enum Status {
     Fetched(Box<Fetched>),
     /// No package.
     Failed(Error),
-    /// Not tried, because an output before it failed.
-    NotTried,
+    /// What it takes to build for the target can't be had here.
+    NoToolchain {
+        /// What is missing.
+        reason: String,
+    },
+    /// Not tried.
+    NotTried {
+        /// What failed before.
+        reason: String,
+    },
+}
+
+impl Status {
+    /// Whether the job failed by itself.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Failed(_) => true,
+            Self::Built { tests, .. } => tests.is_failure(),
+            Self::Skipped { .. }
+            | Self::Exists(_)
+            | Self::Unchanged(_)
+            | Self::Planned(_)
+            | Self::Fetched(_)
+            | Self::NoToolchain { .. }
+            | Self::NotTried { .. } => false,
+        }
+    }
+
+    /// Whether others can go on as if the package were there.
+    fn has_package(&self) -> bool {
+        matches!(
+            self,
+            Self::Built { .. }
+                | Self::Exists(_)
+                | Self::Unchanged(_)
+                | Self::Planned(_)
+                | Self::Fetched(_)
+                | Self::Skipped { .. }
+        ) && !self.is_failure()
+    }
 }
 
 /// One job's result.
@@ -136,6 +182,8 @@ pub struct JobReport {
     pub target: Subdir,
     /// How it ended.
     pub status: Status,
+    /// The sibling whose variant was taken, where the feedstock has none for the target.
+    pub derived_from: Option<Subdir>,
     /// Wall time.
     pub elapsed: Duration,
     /// The log, where there is one.
@@ -149,6 +197,7 @@ impl JobReport {
             version: output.version.clone(),
             build_string: output.build_string.clone(),
             target: output.target_platform,
+            derived_from: None,
             status,
             elapsed,
             log,
@@ -160,13 +209,14 @@ impl JobReport {
     pub fn word(&self) -> StatusWord {
         match self.status {
             Status::Built { .. } => StatusWord::Built,
-            Status::Skipped => StatusWord::Skipped,
+            Status::Skipped { .. } => StatusWord::Skipped,
             Status::Exists(_) => StatusWord::Exists,
             Status::Unchanged(_) => StatusWord::Unchanged,
             Status::Planned(_) => StatusWord::Planned,
             Status::Fetched(_) => StatusWord::Fetched,
             Status::Failed(_) => StatusWord::Failed,
-            Status::NotTried => StatusWord::NotTried,
+            Status::NoToolchain { .. } => StatusWord::NoToolchain,
+            Status::NotTried { .. } => StatusWord::NotTried,
         }
     }
 }
@@ -183,63 +233,58 @@ pub enum StatusWord {
     Planned,
     Fetched,
     Failed,
+    NoToolchain,
     NotTried,
 }
 
-/// Builds a recipe for all that was asked. One failing job doesn't stop others that don't need it; its error stands in
-/// its report.
+impl StatusWord {
+    /// As people read it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::Skipped => "skipped",
+            Self::Exists => "there already",
+            Self::Unchanged => "unchanged",
+            Self::Planned => "planned",
+            Self::Fetched => "fetched",
+            Self::Failed => "failed",
+            Self::NoToolchain => "no toolchain",
+            Self::NotTried => "not tried",
+        }
+    }
+}
+
+/// Builds recipes for all that was asked, as one plan: what needs another's package is built after it, all else in
+/// parallel. One failing job doesn't stop others that don't need it, unless `fail_fast`; its error stands in its report.
+/// Reports stand in the order of recipes, targets and variants.
 ///
 /// # Errors
-/// What concerns all jobs: recipe mistakes, channels that are none, a cache that can't be written.
-pub async fn build(request: &Request, session: &Session, events: &Events) -> Result<Vec<JobReport>> {
-    let selections = planning::select(&Selected {
-        located: &request.located,
-        variants: request.variants.clone(),
-        targets: request.targets.clone(),
-        build_platform: request.settings.build_platform,
-        config_platform: request.config_platform,
-        finalize: Finalize::No,
-        environment: &request.settings.caller_environment,
-    })?;
-    if let Some(lock) = &request.lock {
-        lock.check_inputs(&request.inputs()?)?;
-    }
-    let mut reports = Vec::new();
-    for selection in &selections {
-        let channels = session.channels(&request.settings, selection.rendering.channel_sources.as_deref(), events)?;
-        let mut finished = Vec::new();
-        for group in groups(selection) {
-            let shared = job::Shared { request, selection, session, channels: &channels, events };
-            reports.extend(job::run_group(&shared, &group, &mut finished).await);
+/// What concerns all jobs: recipe mistakes, recipes that need each other, a lock that is for something else.
+pub async fn build(
+    requests: Vec<Request>,
+    fail_fast: bool,
+    session: &Session,
+    events: &Events,
+) -> Result<Vec<JobReport>> {
+    let mut selected = Vec::new();
+    for request in requests {
+        let selections = planning::select(&Selected {
+            located: &request.located,
+            variants: request.variants.clone(),
+            targets: request.targets.clone(),
+            build_platform: request.settings.build_platform,
+            config_platform: request.config_platform,
+            finalize: Finalize::No,
+            environment: &request.settings.caller_environment,
+        })?;
+        if let Some(lock) = &request.lock {
+            lock.check_inputs(&request.inputs()?)?;
         }
-    }
-    Ok(reports)
-}
-
-/// The outputs of a rendering by variant: those of one v0 recipe with the same variant share their work folder. Each
-/// output of a v1 recipe has one of its own, as in rattler-build.
-fn groups(selection: &Selection) -> Vec<Vec<usize>> {
-    let outputs = &selection.rendering.outputs;
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (index, output) in outputs.iter().enumerate() {
-        let belongs = |group: &&mut Vec<usize>| {
-            let first = &outputs[group[0]];
-            output.format == RecipeFormat::V0
-                && recipe_of(first) == recipe_of(output)
-                && first.variant == output.variant
-        };
-        match groups.iter_mut().find(belongs) {
-            Some(group) => group.push(index),
-            None => groups.push(vec![index]),
+        for warning in selections.iter().filter_map(Selection::warning) {
+            events.warn("", warning);
         }
+        selected.push((Arc::new(request), selections.into_iter().map(Arc::new).collect()));
     }
-    groups
-}
-
-/// Name and version of an output's recipe, which may be its own.
-fn recipe_of(output: &Output) -> (&str, &str) {
-    match &output.parent {
-        Some(parent) => (&parent.name, &parent.version),
-        None => (&output.name, &output.version),
-    }
+    Ok(schedule::run(Matrix::new(selected)?, fail_fast, session, events).await)
 }

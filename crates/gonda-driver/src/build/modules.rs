@@ -13,7 +13,7 @@ use crate::{Error, Result, host};
 /// What Go asks where neither the user nor the toolchain names a proxy.
 const DIRECT: &str = "direct";
 
-impl Job<'_> {
+impl Job {
     /// What the job's module cache starts with: this build's modules, downloaded and extracted once for all jobs that
     /// need the same, where the job can have them as a lower layer; else nothing, and the proxy fills it.
     pub(super) async fn modules(&self, group: &Group, solved: &Solved, build_env: Option<&Path>) -> Result<Modules> {
@@ -111,7 +111,7 @@ pub(super) struct Runner<'a> {
     go: PathBuf,
     goroot: PathBuf,
     home: PathBuf,
-    job: &'a Job<'a>,
+    job: &'a Job,
 }
 
 impl GoRunner for Runner<'_> {

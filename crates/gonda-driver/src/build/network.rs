@@ -51,7 +51,7 @@ impl ScriptNetwork {
     }
 }
 
-impl Job<'_> {
+impl Job {
     /// What the output's scripts may reach, and for the log, where that isn't what was asked for.
     pub(super) fn network(&self) -> (Network, Option<&'static str>) {
         let chosen = self.request.settings.network;

@@ -12,11 +12,11 @@ use crate::rebuild::{
 };
 use crate::{Error, Kind, Result};
 
-impl Job<'_> {
+impl Job {
     /// `gonda.json` for the package: its name and content.
     pub(super) fn build_record(&self, group: &Group, solved: &Solved) -> Result<(String, Vec<u8>)> {
         let settings = &self.request.settings;
-        let lock = |records: &[_]| records.iter().map(|record| plan::locked(self.channels, record)).collect();
+        let lock = |records: &[_]| records.iter().map(|record| plan::locked(&self.channels, record)).collect();
         let secrets: Vec<&String> = self.output.build.scripts.iter().flat_map(|script| &script.secrets).collect();
         let environment = self.passed().into_iter().filter(|(name, _)| !secrets.iter().any(|secret| secret == name));
         let record = BuildRecord {

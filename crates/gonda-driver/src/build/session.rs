@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::blocking;
+use super::budget::Budget;
 use crate::cache::{self, InUse};
 use crate::channels::Channels;
 use crate::isolation::Mode;
@@ -14,14 +15,18 @@ use crate::{Events, Result};
 /// What stores differ in: upstream, whether it is asked, and answers that are given in its place.
 type StoreKey = (String, bool, Option<BTreeMap<String, String>>);
 
-/// Shared by all jobs of a process.
-pub struct Session {
+/// Shared by all jobs of a process; cheap to clone.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
     mode: Mode,
+    budget: Budget,
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
     /// What several jobs ask for at once is fetched once.
     stores: Mutex<HashMap<StoreKey, ModuleStore>>,
     /// Nothing is removed from the caches while it is held.
-    _in_use: Arc<InUse>,
+    _in_use: InUse,
 }
 
 impl Session {
@@ -35,13 +40,25 @@ impl Session {
             blocking(move || cache::in_use(&root)).await?
         };
         let mode = settings.isolation.resolve(&settings.cache_root.join("work"), events).await?;
-        Ok(Self { mode, channels: Mutex::default(), stores: Mutex::default(), _in_use: Arc::new(in_use) })
+        let budget = Budget::new(settings.jobs);
+        Ok(Self(Arc::new(Inner {
+            mode,
+            budget,
+            channels: Mutex::default(),
+            stores: Mutex::default(),
+            _in_use: in_use,
+        })))
     }
 
     /// How jobs are kept apart.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.0.mode
+    }
+
+    /// The processors that jobs share.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.0.budget
     }
 
     /// The channels for a recipe, opened once for each list.
@@ -55,7 +72,7 @@ impl Session {
         events: &Events,
     ) -> Result<Arc<Channels>> {
         let names = settings.channels.resolve(channel_sources);
-        let mut known = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channels) = known.get(&names) {
             return Ok(Arc::clone(channels));
         }
@@ -69,7 +86,7 @@ impl Session {
     /// # Errors
     /// A malformed list of proxies; a cache that can't be written.
     pub fn module_store(&self, settings: ProxySettings) -> Result<ModuleStore> {
-        let mut known = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.stores.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (settings.upstream.clone(), settings.offline, settings.answers.clone());
         if let Some(store) = known.get(&key) {
             return Ok(store.clone());

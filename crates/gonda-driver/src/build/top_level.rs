@@ -10,7 +10,7 @@ use gonda_recipe::{Output, Requirements, ScriptContent, TopLevel};
 use super::job::{Group, Job, Solved};
 use crate::{Phase, Result, source};
 
-impl Job<'_> {
+impl Job {
     /// Runs the top level's script, if it has one and no output before this one has run it.
     pub(super) async fn build_top_level(&self, group: &mut Group) -> Result<()> {
         let Some(top) = &self.output.build.top_level else { return Ok(()) };

@@ -71,7 +71,7 @@ fn source_digest(group: &Group, output: &Output) -> Result<String> {
     of_tree(&group.work, repository.as_deref())
 }
 
-impl Job<'_> {
+impl Job {
     /// The digest of all that decides the package's bytes.
     pub(super) fn inputs(&self, group: &Group, solved: &Solved) -> Result<String> {
         let settings = &self.request.settings;

@@ -21,6 +21,7 @@ pub use record::{
 };
 
 use crate::build::{self, Session, Status};
+use crate::planning::Targets;
 use crate::settings::{GoCacheMode, Recorded, Settings, TestMode};
 use crate::source::sha256_of_file;
 use crate::{Error, Events, Kind, Result, locate};
@@ -101,13 +102,13 @@ pub async fn rebuild(request: Request, session: &Session, events: &Events) -> Re
     let request = build::Request {
         located,
         variants: VariantFiles { overrides: Some(overrides), ..VariantFiles::default() },
-        targets: vec![record.target_platform],
+        targets: Targets::Given(vec![record.target_platform]),
         config_platform: record.settings.config_platform.into(),
         goal: build::Goal::Build,
         lock: None,
         settings,
     };
-    let reports = build::build(&request, session, events).await?;
+    let reports = build::build(vec![request], false, session, events).await?;
     let mut rebuilt = None;
     for report in reports {
         match report.status {

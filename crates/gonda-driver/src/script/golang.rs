@@ -83,6 +83,8 @@ pub(super) fn defaults(paths: &SeenPaths, settings: &Settings) -> IndexMap<Strin
     set("GOBIN", path(&paths.prefix.join("bin")));
     set("GOCACHE", path(&paths.go_cache));
     set("GOTMPDIR", path(&paths.tmp));
+    // How many compilers and linker threads run at once.
+    set("GOMAXPROCS", settings.cpu_count.to_string());
     // `auto`, which go.env says, would download another toolchain.
     set("GOTOOLCHAIN", "local".to_owned());
     // The per-user file that `go env -w` writes.

@@ -35,7 +35,7 @@ pub use golang::{Outside, go_platform};
 pub use system::{SystemProgram, passed_files, programs_of_the_system};
 
 /// Renders a piece of a v1 script against a script's environment: `gonda_recipe::Rendering::render_script`.
-pub type Render<'a> = dyn Fn(&str, &BTreeMap<String, String>) -> Result<String> + 'a;
+pub type Render<'a> = dyn Fn(&str, &BTreeMap<String, String>) -> Result<String> + Sync + 'a;
 
 /// A script to be prepared.
 pub struct Job<'a> {

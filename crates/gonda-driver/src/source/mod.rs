@@ -30,8 +30,9 @@ use gonda_recipe::{GitInfo, RecipeFormat, Source, SourceKind};
 pub use archive::{Archive, Limits, Unpacked, check_archive};
 pub(crate) use digest::sha256_of_file;
 pub use git::{GitFacts, describe_git, git_report};
+pub(crate) use place::place_all;
 pub use place::{Placed, place};
-pub(crate) use tree::{copy_files, copy_tree};
+pub(crate) use tree::{copy_files, copy_tree, duplicate};
 
 use crate::{Error, Events, Kind, Result};
 

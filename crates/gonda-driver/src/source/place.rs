@@ -29,6 +29,20 @@ pub struct Placed {
     pub remarks: Vec<String>,
 }
 
+impl Placed {
+    /// The same once the work folder lies elsewhere.
+    pub(crate) fn moved(&self, from: &Path, to: &Path) -> Self {
+        let moved = |path: &PathBuf| match path.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => to.to_path_buf(),
+            Ok(rest) => to.join(rest),
+            Err(_) => path.clone(),
+        };
+        let git = self.git.clone().map(|facts| GitFacts { top: moved(&facts.top), ..facts });
+        let folders = self.folders.iter().map(moved).collect();
+        Self { src_dir: moved(&self.src_dir), folders, git, ..self.clone() }
+    }
+}
+
 /// Lays sources out in a work folder, which is made if it is missing.
 ///
 /// # Errors
@@ -40,7 +54,8 @@ pub async fn place(fetched: &[Fetched], work_dir: &Path) -> Result<Placed> {
     blocking(move || place_all(&fetched, &work_dir)).await
 }
 
-fn place_all(fetched: &[Fetched], work_dir: &Path) -> Result<Placed> {
+/// [`place`], on a thread that may wait.
+pub(crate) fn place_all(fetched: &[Fetched], work_dir: &Path) -> Result<Placed> {
     fs_err::create_dir_all(work_dir)?;
     let mut root = Root::new(work_dir);
     let mut placed = Placed { src_dir: work_dir.to_path_buf(), ..Placed::default() };

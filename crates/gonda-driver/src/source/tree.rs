@@ -94,6 +94,47 @@ pub(crate) fn copy_files(from: &Path, files: &BTreeSet<String>, to: &Path) -> Re
     Ok(())
 }
 
+/// Copies a whole tree to `to`, which is made: links stay links, and files and folders keep their times and modes, so
+/// that nobody can tell which of the two was there first. Shares the disk's blocks where the file system can.
+///
+/// # Errors
+/// What can't be read or written.
+pub(crate) fn duplicate(from: &Path, to: &Path) -> Result<()> {
+    let mut folders = Vec::new();
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry.map_err(|error| {
+            Error::new(Kind::Machine, format!("the folder `{}` can't be read", from.display())).because(error)
+        })?;
+        let Ok(relative) = entry.path().strip_prefix(from) else { continue };
+        let target = if relative.as_os_str().is_empty() { to.to_path_buf() } else { to.join(relative) };
+        let kind = entry.file_type();
+        if kind.is_dir() {
+            fs_err::create_dir(&target)?;
+            folders.push((entry.path().to_path_buf(), target));
+        } else if kind.is_symlink() {
+            host::symlink(&fs_err::read_link(entry.path())?, &target)?;
+        } else if kind.is_file() {
+            fs_err::copy(entry.path(), &target)?;
+            let metadata = fs_err::metadata(entry.path())?;
+            host::set_mode(&target, 0o600)?;
+            if let Ok(time) = metadata.modified() {
+                fs_err::OpenOptions::new().write(true).open(&target)?.file().set_modified(time)?;
+            }
+            host::set_mode(&target, host::mode(&metadata))?;
+        }
+    }
+    // From within outwards: a folder's time changes with what is put into it, and its mode may forbid that.
+    for (folder, target) in folders.iter().rev() {
+        let metadata = fs_err::metadata(folder)?;
+        // Not every system lets a folder be opened; nothing depends on its time there.
+        if let (Ok(time), Ok(opened)) = (metadata.modified(), std::fs::File::open(target)) {
+            let _ = opened.set_modified(time);
+        }
+        host::set_mode(target, host::mode(&metadata))?;
+    }
+    Ok(())
+}
+
 /// Copies a folder's content to `to`, below the root. Links stay links; files keep their times and execute bits.
 /// What is there already is overwritten, as conda-build does.
 pub(super) fn copy(from: &Path, to: &Path, choice: &Choice, root: &mut Root) -> Result<()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gonda_driver::build::{self, Goal, JobReport, Request, Session, Status};
 use gonda_driver::lock::{self, Lock};
+use gonda_driver::planning::Targets;
 use gonda_driver::{Kind, Result};
 use gonda_recipe::ConfigPlatform;
 use serde_json::{Value, json};
@@ -20,8 +21,7 @@ pub(crate) async fn run(
     format: Format,
 ) -> Result<ExitCode> {
     let events = reporter.events();
-    let mut reports = Vec::new();
-    let mut session = None;
+    let mut requests = Vec::new();
     for located in super::located(&args.selection)? {
         let layer = config::resolve(flags(args), surroundings, located.feedstock.as_deref())?;
         let variants = super::variant_files(&args.selection, &layer, surroundings);
@@ -35,15 +35,11 @@ pub(crate) async fn run(
             strict_metadata: args.strict_metadata,
         };
         let settings = config::settings(fixed, layer, surroundings)?;
-        let session = match &session {
-            Some(session) => session,
-            None => session.insert(Session::open(&settings, &events).await?),
-        };
         let lock = match args.locked {
             true => Some(Arc::new(Lock::read(lock::folder(&located))?)),
             false => None,
         };
-        let request = Request {
+        requests.push(Request {
             located,
             variants,
             targets: super::targets(&args.selection)?,
@@ -51,9 +47,11 @@ pub(crate) async fn run(
             goal: if args.dry_run { Goal::Plan } else { Goal::Build },
             lock,
             settings,
-        };
-        reports.extend(build::build(&request, session, &events).await?);
+        });
     }
+    let Some(first) = requests.first() else { return Ok(ExitCode::SUCCESS) };
+    let session = Session::open(&first.settings, &events).await?;
+    let reports = build::build(requests, args.fail_fast, &session, &events).await?;
     show(&reports, reporter, format)?;
     Ok(ExitCode::from(code(&reports)))
 }
@@ -113,18 +111,23 @@ fn row(report: &JobReport) -> Vec<String> {
             let status = if tests.is_failure() { "test failed" } else { "built" };
             (status, size(artifact.size), tests.to_string())
         }
-        Status::Skipped => ("skipped by the recipe", String::new(), String::new()),
-        Status::Exists(_) => ("exists", String::new(), String::new()),
-        Status::Unchanged(_) => ("unchanged", String::new(), String::new()),
-        Status::Planned(_) => ("planned", String::new(), String::new()),
+        Status::Skipped { reason } => return plain(report, package, &format!("skipped {reason}")),
+        Status::NoToolchain { reason } => return plain(report, package, &format!("no toolchain: {reason}")),
+        Status::NotTried { reason } => return plain(report, package, &format!("not tried: {reason}")),
         Status::Fetched(fetched) => {
             package = format!("{package}: {} packages, {} modules", fetched.packages, fetched.modules);
             ("fetched", String::new(), String::new())
         }
-        Status::Failed(_) => ("failed", String::new(), String::new()),
-        Status::NotTried => ("not tried", String::new(), String::new()),
+        Status::Exists(_) | Status::Unchanged(_) | Status::Planned(_) | Status::Failed(_) => {
+            (report.word().text(), String::new(), String::new())
+        }
     };
     vec![report.target.to_string(), package, status.to_owned(), bytes, tests, seconds(report.elapsed)]
+}
+
+/// A row for a job that left nothing.
+fn plain(report: &JobReport, package: String, status: &str) -> Vec<String> {
+    vec![report.target.to_string(), package, status.to_owned(), String::new(), String::new(), String::new()]
 }
 
 fn value(report: &JobReport) -> Value {
@@ -133,6 +136,7 @@ fn value(report: &JobReport) -> Value {
         "version": report.version,
         "build_string": report.build_string,
         "target_platform": report.target.as_str(),
+        "derived_from": report.derived_from.map(|sibling| sibling.as_str()),
         "status": report.word(),
         "seconds": report.elapsed.as_secs_f64(),
         "log": report.log,
@@ -146,7 +150,9 @@ fn value(report: &JobReport) -> Value {
         Status::Planned(plan) => value["plan"] = json!(plan),
         Status::Fetched(fetched) => value["fetched"] = json!(fetched),
         Status::Failed(error) => value["error"] = error_value(error),
-        Status::Skipped | Status::NotTried => {}
+        Status::Skipped { reason } | Status::NoToolchain { reason } | Status::NotTried { reason } => {
+            value["reason"] = json!(reason)
+        }
     }
     value
 }
@@ -188,7 +194,7 @@ pub(crate) async fn go_licenses(
     };
     let settings = config::settings(fixed, layer, surroundings)?;
     let session = Session::open(&settings, &events).await?;
-    let targets = vec![settings.build_platform];
+    let targets = Targets::Given(vec![settings.build_platform]);
     let request = Request {
         located,
         variants,
@@ -198,7 +204,7 @@ pub(crate) async fn go_licenses(
         lock: None,
         settings,
     };
-    for report in build::build(&request, &session, &events).await? {
+    for report in build::build(vec![request], false, &session, &events).await? {
         if let Status::Failed(error) = report.status {
             return Err(error);
         }

@@ -56,5 +56,5 @@ pub(super) fn request(args: &FetchArgs, located: Located, surroundings: &Surroun
 pub(super) async fn fetch(request: Request, reporter: &Reporter) -> Result<Vec<JobReport>> {
     let events = reporter.events();
     let session = Session::open(&request.settings, &events).await?;
-    build::build(&request, &session, &events).await
+    build::build(vec![request], false, &session, &events).await
 }

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 
 use gonda_driver::Result;
 use gonda_driver::locate::{self, Located};
+use gonda_driver::planning::Targets;
 use gonda_recipe::VariantFiles;
-use rattler_conda_types::Subdir;
 
 use crate::args::Selection;
 use crate::config::{Layer, Surroundings, this_machine};
@@ -38,12 +38,18 @@ fn variant_files(selection: &Selection, layer: &Layer, surroundings: &Surroundin
 }
 
 /// The target platforms of a selection: as given, else the build platform.
-fn targets(selection: &Selection) -> Result<Vec<Subdir>> {
-    if !selection.target_platform.is_empty() {
-        return Ok(selection.target_platform.clone());
+fn targets(selection: &Selection) -> Result<Targets> {
+    if selection.all_targets {
+        return Ok(Targets::All);
     }
-    Ok(vec![match selection.build_platform {
+    if selection.feedstock_targets {
+        return Ok(Targets::Feedstock);
+    }
+    if !selection.target_platform.is_empty() {
+        return Ok(Targets::Given(selection.target_platform.clone()));
+    }
+    Ok(Targets::Given(vec![match selection.build_platform {
         Some(platform) => platform,
         None => this_machine()?,
-    }])
+    }]))
 }

@@ -40,6 +40,9 @@ pub(crate) fn run(
             },
             environment: &surroundings.environment,
         })?;
+        for warning in renderings.iter().filter_map(planning::Selection::warning) {
+            reporter.events().warn("", warning);
+        }
         let target = |target: Subdir| move |output| (target.to_string(), output);
         if args.finalize == Some(FinalizeArg::Solve) {
             let fixed = Fixed {

@@ -36,6 +36,7 @@ pub(crate) async fn run(
         let packages = folder.path(&package);
         let bed = Testbed {
             settings: &settings,
+            cpu_count: settings.jobs,
             mode: session.mode(),
             channels: &channels,
             packages: &packages,
