@@ -170,6 +170,26 @@ fn a_lock_holds_builds_to_it() {
 }
 
 #[test]
+fn a_lock_tells_variants_apart() {
+    let lab = Lab::fake();
+    let feedstock = lab.hello("hello", &format!("echo {{{{ flavour }}}} && {GO_BUILD}"), "");
+    feedstock.write("recipe/conda_build_config.yaml", "flavour:\n  - plain\n  - sweet\n");
+    lab.world
+        .gonda(["lock".as_ref(), feedstock.root().as_os_str(), "-c".as_ref(), lab.channel_url().as_ref()])
+        .succeeds()
+        .prints("2 outputs");
+    let lock = lock_of(&feedstock);
+    let packages = lock["package"].as_sequence().unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for package in packages {
+        let key = ["name", "manager", "platform", "category"].map(|key| package[key].as_str().unwrap());
+        assert!(seen.insert(key), "{key:?} is there twice");
+    }
+    assert!(packages.iter().any(|package| package["category"].as_str().unwrap().contains("/hello.2/build")));
+    lab.build(feedstock.root(), &["--locked"]).succeeds();
+}
+
+#[test]
 fn a_lock_knows_the_sources_go_sum() {
     let lab = Lab::fake();
     let feedstock = lab.hello("hello", GO_BUILD, "");

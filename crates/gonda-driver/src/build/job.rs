@@ -94,7 +94,7 @@ async fn attempt(
             cpus: all.cpus,
             index: planned.index,
             name: planned.name.clone(),
-            lock_key: format!("{}/{}", output.target_platform, output.name),
+            lock_key: all.selection.lock_keys.get(planned.index).cloned().unwrap_or_default(),
             output: output.clone(),
             log: None,
             served: ProxyRecord::default(),

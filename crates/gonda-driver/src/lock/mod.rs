@@ -16,6 +16,7 @@
 
 mod file;
 mod inputs;
+mod keys;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use rattler_conda_types::RepoDataRecord;
 use sha2::{Digest, Sha256};
 
 pub use inputs::{folder, inputs};
+pub use keys::keys;
 
 use self::file::{Channel, Input, LockFile, Metadata, Package};
 use crate::{Error, Kind, Result};

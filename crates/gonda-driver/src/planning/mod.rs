@@ -12,7 +12,7 @@ use rattler_conda_types::Subdir;
 pub use targets::{ALL_TARGETS, Targets};
 
 use crate::locate::{self, Located};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, lock};
 
 /// What is to be rendered of one recipe.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub struct Selection {
     pub left_out: Option<String>,
     /// The outputs.
     pub rendering: Rendering,
+    /// By which a lock knows the outputs.
+    pub lock_keys: Vec<String>,
 }
 
 impl Selection {
@@ -91,8 +93,13 @@ pub fn select(selected: &Selected) -> Result<Vec<Selection>> {
                 derived_from: set.derived_from,
                 left_out: left_out(selected, &rendering, target)?,
                 rendering,
+                lock_keys: Vec::new(),
             });
         }
+    }
+    let keys = lock::keys(selections.iter().map(|selection| selection.rendering.outputs.as_slice()));
+    for (selection, keys) in selections.iter_mut().zip(keys) {
+        selection.lock_keys = keys;
     }
     Ok(selections)
 }
