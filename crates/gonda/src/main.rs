@@ -83,8 +83,9 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<Result<T>> {
             () = interrupted() => Err(Error::new(Kind::Interrupted, "interrupted")),
         }
     });
-    // Whatever still runs on blocking threads writes aside and renames; it is not worth waiting for.
-    runtime.shutdown_background();
+    // Jobs are tasks: they are dropped here, and with them their processes end. Whatever still runs on blocking threads
+    // writes aside and renames; it is not worth waiting for longer.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     Ok(result)
 }
 

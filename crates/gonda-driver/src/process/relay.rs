@@ -103,8 +103,10 @@ mod tests {
 
     #[test]
     fn codes_and_signals() {
-        assert_eq!(shell("exit 42").wait().unwrap(), 42);
-        assert_eq!(shell("kill -TERM $$").wait().unwrap(), 128 + 15);
+        // Passing signals on blocks them for the thread that waits, and for what it starts later.
+        let wait = |script| std::thread::spawn(move || shell(script).wait().unwrap()).join().unwrap();
+        assert_eq!(wait("exit 42"), 42);
+        assert_eq!(wait("kill -TERM $$"), 128 + 15);
         assert_eq!(
             Relay { program: "/nonexistent".into(), ..Relay::default() }.wait().unwrap_err().kind,
             Kind::Machine

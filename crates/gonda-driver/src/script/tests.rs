@@ -96,6 +96,7 @@ GOMODCACHE=/b/work/gopath/pkg/mod
 GOBIN=/b/host/bin
 GOCACHE=/b/gocache
 GOTMPDIR=/b/tmp
+GOMAXPROCS=2
 GOTOOLCHAIN=local
 GOENV=off
 GOPROXY=http://127.0.0.1:1/
