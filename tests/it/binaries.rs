@@ -7,18 +7,10 @@ use std::sync::OnceLock;
 use gonda_testkit::{HandMadePackage, World, go_root, skipped};
 use serde_json::Value;
 
-use crate::support::{GONDA, Lab, here, scratch};
+use crate::support::{GONDA, Lab, here, on_linux_64, scratch};
 
 /// A recipe's script that takes no notice of the target: it packs a program of the build machine.
 const IGNORES_THE_TARGET: &str = "mkdir -p $PREFIX/bin && cp $(command -v bash) $PREFIX/bin/hello";
-
-fn on_linux_64(test: &str) -> bool {
-    let native = cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    if !native {
-        skipped(test, "its program is one of linux-64");
-    }
-    native
-}
 
 #[test]
 fn a_script_that_ignores_the_target() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use gonda_testkit::skipped;
 use serde_json::Value;
 
-use crate::support::{Lab, files, here, info};
+use crate::support::{Lab, files, here, info, on_linux_64};
 
 /// Builds a sample for linux-64 and checks what is in its packages: `(name-version-build prefix, files)`.
 fn check(lab: &Lab, sample: &str, expected: &[(&str, &[&str])]) -> Vec<PathBuf> {
@@ -34,15 +34,6 @@ fn check_with(lab: &Lab, sample: &str, flags: &[&str], expected: &[(&str, &[&str
 
 fn index(package: &std::path::Path) -> Value {
     serde_json::from_str(&info(package, "index.json").unwrap()).unwrap()
-}
-
-/// The native platform is what all these tests are about; elsewhere they have nothing to say.
-fn on_linux_64(test: &str) -> bool {
-    let native = cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    if !native {
-        skipped(test, "it builds for linux-64 on linux-64");
-    }
-    native
 }
 
 #[test]

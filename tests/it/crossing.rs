@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gonda_testkit::{Entry, Feedstock, ModuleProxy, conda_members, skipped};
 
-use crate::support::{Lab, files, here};
+use crate::support::{Lab, files, here, on_linux_64};
 
 /// A target that no emulator of a Linux machine runs.
 const FOREIGN: &str = "osx-arm64";
@@ -75,15 +75,6 @@ fn member(package: &Path, path: &str) -> String {
     let members = conda_members(&std::fs::read(package).unwrap());
     let found = members.into_iter().find(|entry| entry.path == path).unwrap();
     String::from_utf8(found.content).unwrap()
-}
-
-/// Native twins need namespaces with formats of their own.
-fn on_linux_64(test: &str) -> bool {
-    let native = cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    if !native {
-        skipped(test, "its expectations are those of linux-64");
-    }
-    native
 }
 
 #[test]

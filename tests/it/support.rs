@@ -19,6 +19,16 @@ macro_rules! here {
 }
 pub(crate) use here;
 
+/// Whether this machine is linux-64; where a test's expectations are of that platform, it says elsewhere that it is
+/// skipped.
+pub fn on_linux_64(test: &str) -> bool {
+    let native = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    if !native {
+        skipped(test, "its expectations are those of linux-64");
+    }
+    native
+}
+
 /// A world and a channel to build from.
 pub struct Lab {
     pub world: World,

@@ -193,6 +193,11 @@ fn environment_key(records: &[RepoDataRecord], platform: Subdir, seen_as: &Path)
     hex::encode(&hash.finalize()[..16])
 }
 
+/// The toolchain among packages.
+pub(crate) fn go_of(records: &[RepoDataRecord]) -> Option<&RepoDataRecord> {
+    records.iter().find(|record| record.package_record.name.as_normalized() == "go")
+}
+
 /// What identifies packages: subdir, file name and digest of each, sorted.
 pub(crate) fn contents<'a>(records: impl IntoIterator<Item = &'a RepoDataRecord>) -> Vec<String> {
     let mut packages: Vec<String> = records

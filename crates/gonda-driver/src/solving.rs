@@ -80,7 +80,7 @@ impl Solver<'_> {
         specs: &[String],
         platform: Subdir,
     ) -> Result<Vec<ResolvedPackage>> {
-        let native = platform == self.settings.build_platform && Subdir::current() == Some(platform);
+        let native = platform == self.settings.build_platform;
         let request = SolveRequest {
             what: format!("{which} environment of `{}`", output.name),
             specs: specs.iter().filter(|spec| !self.left_out.contains(name_of(spec))).cloned().collect(),

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::job::{Group, Job, Solved};
 use super::modules::has_go;
 use crate::cache::go_std::{Growth, Offer, StdLayer};
-use crate::isolation::{GoCache, Modules, Room, SeenPaths, paths};
+use crate::isolation::{GoCache, Modules, Room, paths};
 use crate::modules::{GoRunner as _, MainModules};
 use crate::settings::GoCacheMode;
 use crate::{Error, Kind, Result, environment, modules, script};
@@ -139,7 +139,7 @@ impl Job {
         output.build.script_env.clear();
         let job = script::Job {
             output: &output,
-            paths: &SeenPaths { go_cache: seen.go_cache.clone(), ..seen.clone() },
+            paths: seen,
             recipe_dir: &disk.recipe_dir,
             activated: &self.activated(solved, room)?,
             settings: &script::Settings { go_proxy: Some("off".to_owned()), ..self.script_settings(group, solved) },

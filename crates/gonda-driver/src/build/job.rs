@@ -331,7 +331,7 @@ impl Job {
         mut constraints: Vec<String>,
         platform: Subdir,
     ) -> Result<Vec<RepoDataRecord>> {
-        let native = platform == self.request.settings.build_platform && Subdir::current() == Some(platform);
+        let native = platform == self.request.settings.build_platform;
         let locked = self.locked()?;
         if let Some(locked) = &locked {
             constraints = locked.constraints(which);

@@ -393,8 +393,7 @@ fn activate(disk: &Path, seen: &Path) -> Result<ActivatedEnv> {
 
 /// Major and minor version of the `go` in a solved environment.
 fn go_version(records: &[RepoDataRecord]) -> Option<(u64, u64)> {
-    let go = records.iter().find(|record| record.package_record.name.as_normalized() == "go")?;
-    go.package_record.version.version().as_major_minor()
+    environment::go_of(records)?.package_record.version.version().as_major_minor()
 }
 
 fn relative<'a>(path: &'a Path, base: &Path) -> &'a Path {

@@ -8,7 +8,7 @@ use super::job::{Group, Job, Solved};
 use crate::isolation::Modules;
 use crate::modules::{self, GoRunner, Known, ModuleSet, ModuleStore, ProxySettings, SetSettings};
 use crate::process::{self, Command};
-use crate::{Error, Result, host};
+use crate::{Error, Result, environment, host};
 
 /// What Go asks where neither the user nor the toolchain names a proxy.
 const DIRECT: &str = "direct";
@@ -102,7 +102,7 @@ pub(super) fn in_one_line(error: &Error) -> String {
 
 /// Whether Go is in the build environment.
 pub(super) fn has_go(solved: &Solved) -> bool {
-    solved.build.iter().any(|record| record.package_record.name.as_normalized() == "go")
+    environment::go_of(&solved.build).is_some()
 }
 
 /// The toolchain of the build environment, run by gonda itself to download modules and to list packages, which executes

@@ -14,7 +14,7 @@ use rattler_conda_types::{PrefixRecord, RepoDataRecord};
 use sha2::{Digest, Sha256};
 
 use crate::truth::golang::{self, GoPlan};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, environment};
 
 /// No go.sum is larger.
 const LARGEST_GO_SUM: u64 = 32 << 20;
@@ -140,7 +140,7 @@ impl Check<'_> {
     }
 
     fn plan(&self) -> GoPlan {
-        let go = self.build.iter().find(|record| record.package_record.name.as_normalized() == "go");
+        let go = environment::go_of(self.build);
         let mut plan =
             GoPlan { toolchain: go.map(|record| record.package_record.version.version().clone()), ..GoPlan::default() };
         for go_sum in &self.known.go_sums {

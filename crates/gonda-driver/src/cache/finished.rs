@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use gonda_packager::Artifact;
 use serde::{Deserialize, Serialize};
 
+use super::{PART, link_or_copy, sweep};
 use crate::source::sha256_of_file;
 use crate::{Result, index};
 
@@ -80,24 +81,6 @@ impl Finished {
         fs_err::rename(&new, &place)?;
         Ok(())
     }
-}
-
-const PART: &str = "part-";
-
-/// Removes what those who were killed left; the caller holds the lock.
-fn sweep(root: &Path) {
-    for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(PART) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
-    if fs_err::hard_link(from, to).is_err() {
-        fs_err::copy(from, to)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

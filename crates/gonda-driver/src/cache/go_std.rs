@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
+use super::{PART, link_or_copy, sweep};
 use crate::build::blocking;
 use crate::{Result, index};
 
@@ -162,8 +163,6 @@ impl Growth {
 
 /// Which generation counts, in a layer's folder.
 const STATE: &str = "layer.json";
-/// How the names of generations in the making begin.
-const PART: &str = "part-";
 
 fn generation(place: &Path, number: u64) -> PathBuf {
     place.join(format!("g{number}"))
@@ -182,16 +181,6 @@ pub(super) fn outlived(place: &Path) -> Vec<PathBuf> {
     entries.filter(|path| is_generation(path) && *path != current).collect()
 }
 
-/// Removes what those who were killed left; the caller holds the lock.
-fn sweep(place: &Path) {
-    for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(PART) {
-            // What stays costs space only.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 /// Fills a folder with hard links to another's files. Go replaces no entry of a cache that is as it should be.
 fn link_all(from: &Path, to: &Path) -> Result<()> {
     for entry in WalkDir::new(from).min_depth(1) {
@@ -199,8 +188,8 @@ fn link_all(from: &Path, to: &Path) -> Result<()> {
         let Ok(path) = entry.path().strip_prefix(from) else { continue };
         if entry.file_type().is_dir() {
             fs_err::create_dir_all(to.join(path))?;
-        } else if fs_err::hard_link(entry.path(), to.join(path)).is_err() {
-            fs_err::copy(entry.path(), to.join(path))?;
+        } else {
+            link_or_copy(entry.path(), &to.join(path))?;
         }
     }
     Ok(())

@@ -33,7 +33,7 @@ pub use inputs::{folder, inputs};
 pub use keys::keys;
 
 use self::file::{Channel, Input, LockFile, Metadata, Package};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, environment};
 
 /// The file's name.
 pub const FILE_NAME: &str = "gonda.conda-lock.yml";
@@ -325,8 +325,7 @@ fn digest_input(path: &Path) -> Result<Input> {
 
 /// The version of the `go` among packages.
 fn go_version(records: &[RepoDataRecord]) -> Option<String> {
-    let go = records.iter().find(|record| record.package_record.name.as_normalized() == "go")?;
-    Some(go.package_record.version.to_string())
+    Some(environment::go_of(records)?.package_record.version.to_string())
 }
 
 /// A path below a folder with slashes; another as it is.

@@ -1,8 +1,6 @@
 //! What fuzzing drives: any bytes in, no panic, and an end in bounded time. The suite runs these over seeds; a fuzzer
 //! drives the same functions for longer.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rattler_conda_types::Subdir;
@@ -11,35 +9,10 @@ use super::python::{Dict, Value};
 use super::selector::{Evaluator, SelectableText};
 use super::session::SelectorNames;
 use super::variant::Variant;
-use crate::{ConfigPlatform, Env, Finalize, MemoryWorld, Request, Resolved, VariantFiles, load};
+use crate::{Finalize, fuzz};
 
 fn render(recipe: &[u8], variants: &[u8], finalize: Finalize) {
-    let file = PathBuf::from("recipe/meta.yaml");
-    let world = MemoryWorld {
-        files: BTreeMap::from([
-            (file.clone(), recipe.to_vec()),
-            (PathBuf::from("recipe/conda_build_config.yaml"), variants.to_vec()),
-        ]),
-        environ: BTreeMap::new(),
-    };
-    let request = Request {
-        recipe: file,
-        build_platform: Subdir::Linux64,
-        target_platform: Subdir::Linux64,
-        variants: VariantFiles::default(),
-        config_platform: ConfigPlatform::Target,
-        finalize,
-        trim_skip: false,
-    };
-    if let Ok(rendering) = load(&request, &world) {
-        let resolved = Resolved::default();
-        for index in 0..rendering.outputs.len().min(1) {
-            for env in [Env::Build, Env::Host] {
-                drop(rendering.specs(index, env, &resolved, &world));
-            }
-            drop(rendering.finalize(index, &resolved, &world));
-        }
-    }
+    fuzz::render(("recipe/meta.yaml", recipe), ("recipe/conda_build_config.yaml", variants), finalize);
 }
 
 /// A `meta.yaml` in all modes.

@@ -27,13 +27,12 @@ pub(crate) async fn run(
         let layer = config::resolve(flags(args), surroundings, located.feedstock.as_deref())?;
         let variants = super::variant_files(&args.selection, &layer, surroundings);
         let fixed = Fixed {
-            channels: args.channels.channels.clone(),
             build_platform: args.selection.build_platform,
-            offline: args.channels.offline,
             skip_existing: args.skip_existing,
             rebuild: args.rebuild,
             keep_work: args.keep_work,
             strict_metadata: args.strict_metadata,
+            ..args.channels.fixed()
         };
         let settings = config::settings(fixed, layer, surroundings)?;
         let lock = match args.locked {

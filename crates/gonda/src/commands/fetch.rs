@@ -35,12 +35,7 @@ pub(super) fn request(args: &FetchArgs, located: Located, surroundings: &Surroun
     };
     let layer = config::resolve(flags, surroundings, located.feedstock.as_deref())?;
     let variants = super::variant_files(&args.selection, &layer, surroundings);
-    let fixed = Fixed {
-        channels: args.channels.channels.clone(),
-        build_platform: args.selection.build_platform,
-        offline: args.channels.offline,
-        ..Fixed::default()
-    };
+    let fixed = Fixed { build_platform: args.selection.build_platform, ..args.channels.fixed() };
     Ok(Request {
         located,
         variants,

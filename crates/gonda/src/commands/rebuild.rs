@@ -7,7 +7,7 @@ use gonda_driver::rebuild::{self, Outcome, Request};
 use gonda_driver::{Kind, Result};
 
 use crate::args::{Format, RebuildArgs};
-use crate::config::{self, Fixed, Layer, Surroundings};
+use crate::config::{self, Layer, Surroundings};
 use crate::report::Reporter;
 
 pub(crate) async fn run(
@@ -23,8 +23,8 @@ pub(crate) async fn run(
         network: config::network_word(args.network),
         ..Layer::default()
     };
-    let fixed = Fixed { channels: args.channels.channels.clone(), offline: args.channels.offline, ..Fixed::default() };
-    let mut settings = config::settings(fixed, config::resolve(flags, surroundings, None)?, surroundings)?;
+    let mut settings =
+        config::settings(args.channels.fixed(), config::resolve(flags, surroundings, None)?, surroundings)?;
     // Channels of the configuration have nothing to do with those that the package names.
     settings.channels.configured.clear();
     let session = Session::open(&settings, &events).await?;

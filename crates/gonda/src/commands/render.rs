@@ -45,12 +45,7 @@ pub(crate) fn run(
         }
         let target = |target: Subdir| move |output| (target.to_string(), output);
         if args.finalize == Some(FinalizeArg::Solve) {
-            let fixed = Fixed {
-                channels: args.channels.channels.clone(),
-                build_platform: args.selection.build_platform,
-                offline: args.channels.offline,
-                ..Fixed::default()
-            };
+            let fixed = Fixed { build_platform: args.selection.build_platform, ..args.channels.fixed() };
             let settings = config::settings(fixed, layer, surroundings)?;
             let events = reporter.events();
             for selection in &renderings {

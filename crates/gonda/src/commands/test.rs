@@ -9,7 +9,7 @@ use gonda_driver::{Error, Kind, Result, index};
 use serde_json::json;
 
 use crate::args::{Format, TestArgs};
-use crate::config::{self, Fixed, Layer, Surroundings};
+use crate::config::{self, Layer, Surroundings};
 use crate::report::Reporter;
 
 pub(crate) async fn run(
@@ -25,8 +25,7 @@ pub(crate) async fn run(
         test: config::test_word(args.test),
         ..Layer::default()
     };
-    let fixed = Fixed { channels: args.channels.channels.clone(), offline: args.channels.offline, ..Fixed::default() };
-    let settings = config::settings(fixed, config::resolve(flags, surroundings, None)?, surroundings)?;
+    let settings = config::settings(args.channels.fixed(), config::resolve(flags, surroundings, None)?, surroundings)?;
     let session = Session::open(&settings, &events).await?;
     let channels = session.channels(&settings, None, &events)?;
     let mut failed = false;
