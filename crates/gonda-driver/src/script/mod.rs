@@ -16,6 +16,7 @@ mod interpreter;
 mod rattler_build;
 mod system;
 mod text;
+mod toolchain;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub use attempts::{Attempt, Attempts};
 pub use closed_network::{Correction, correct_go};
 pub use golang::{Outside, go_platform};
 pub use system::{SystemProgram, passed_files, programs_of_the_system};
+pub use toolchain::contradiction;
 
 /// Renders a piece of a v1 script against a script's environment: `gonda_recipe::Rendering::render_script`.
 pub type Render<'a> = dyn Fn(&str, &BTreeMap<String, String>) -> Result<String> + Sync + 'a;
@@ -66,6 +68,8 @@ pub struct Settings {
     pub go_environment: IndexMap<String, String>,
     /// The version of the solved `go`, if it is known.
     pub go_version: Option<(u64, u64)>,
+    /// Whether the solved toolchain is the one with cgo; `None` where no package, or more than one, says so.
+    pub cgo: Option<bool>,
     /// What Go would find above the source: [`Outside::look`], once the source is in place.
     pub outside: Outside,
     /// Folders of git sources, as seen; git is told that they may be trusted.
@@ -90,6 +94,7 @@ impl Default for Settings {
             go_proxy: None,
             go_environment: IndexMap::new(),
             go_version: None,
+            cgo: None,
             outside: Outside::default(),
             git_folders: Vec::new(),
             source_variables: IndexMap::new(),
