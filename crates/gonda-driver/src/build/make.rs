@@ -73,9 +73,16 @@ impl Job {
         spec.binds = script::passed_files(&self.script_settings(checkout, solved));
         let crossing = self.crossing(checkout, solved)?;
         crossing::equip(&mut spec, mode, &crossing);
+        // On Windows a compiler is a command, not a program of gonda's own.
+        let zig = solved.zig.as_ref().filter(|_| cfg!(unix));
+        let tools = zig.map(|_| checkout.workspace.path().join(format!("zig{}", self.index)));
+        spec.tools.clone_from(&tools);
         let modules = spec.modules.clone();
         let mut room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
+        if let (Some(zig), Some(tools)) = (zig, &tools) {
+            zig.write_tools(tools, &seen.build_prefix)?;
+        }
 
         if merged {
             let (at, seen_as) = (&disk.prefix, &seen.prefix);
@@ -350,19 +357,20 @@ impl Job {
             source_date_epoch: self.timestamp(checkout),
             go_environment,
             go_version: go_version(&solved.build),
+            zig: solved.zig.clone().map(|zig| (zig, !solved.host.is_empty())),
             cgo: flavour(&solved.build, self.output.target_platform),
             caller: settings.caller_environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            source_variables: self.source_variables(group),
+            source_variables: self.source_variables(checkout),
             open_network: self.network().0 == Network::On,
             ..script::Settings::default()
         }
     }
 
     /// `GIT_DESCRIBE_TAG` and the like, which speak of the first source (conda-build's `environ.meta_vars`).
-    fn source_variables(&self, group: &Group) -> IndexMap<String, String> {
+    fn source_variables(&self, checkout: &Checkout) -> IndexMap<String, String> {
         let first = self.output.sources.first();
         let of_git = first.is_some_and(|source| matches!(source.kind, gonda_recipe::SourceKind::Git { .. }));
-        let facts = group.placed.git.iter().filter(|_| of_git);
+        let facts = checkout.placed.git.iter().filter(|_| of_git);
         facts.flat_map(|git| git.info.variables()).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 

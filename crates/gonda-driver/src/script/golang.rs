@@ -99,6 +99,9 @@ pub(super) fn defaults(paths: &SeenPaths, settings: &Settings) -> IndexMap<Strin
     if settings.outside.workspace {
         set("GOWORK", "off".to_owned());
     }
+    if let Some((zig, host)) = &settings.zig {
+        block.extend(zig.environment(paths, *host));
+    }
     block.extend(settings.go_environment.iter().map(|(name, value)| (name.clone(), value.clone())));
     block
 }
