@@ -104,11 +104,11 @@ const TESTS: &[&str] = &[
     "upper",
 ];
 
-pub(super) fn is_filter(name: &str) -> bool {
+pub(crate) fn is_filter(name: &str) -> bool {
     FILTERS.contains(&name)
 }
 
-pub(super) fn is_test(name: &str) -> bool {
+pub(crate) fn is_test(name: &str) -> bool {
     TESTS.contains(&name)
 }
 

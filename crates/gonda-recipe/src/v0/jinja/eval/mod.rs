@@ -7,8 +7,9 @@ mod objects;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::ast::{Body, Expr, MacroDef, Node, NodeKind, Target, Template};
+use super::ast::{Body, MacroDef, Node, NodeKind, Target, Template};
 use super::{Cause, Context, ContextFunction, Mark, TemplateError};
+use crate::v0::expression::{Expr, Scope as _};
 use crate::v0::python::{
     Args, Dict, ErrorKind, Key, MAX_LENGTH, PyError, PyResult, Undefined, Value, get_attribute, iterate, truth,
 };
