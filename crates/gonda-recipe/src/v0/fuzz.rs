@@ -32,6 +32,7 @@ pub fn variant_file(data: &[u8]) {
 pub fn selector(data: &[u8]) {
     let line = format!("keep  # [{}]\n", String::from_utf8_lossy(data).replace('\n', " "));
     let platform = Subdir::Linux64.to_string();
-    let names = SelectorNames::new(platform.clone(), platform, Value::from(Dict::new()), Arc::new(Variant::empty()));
+    let names =
+        SelectorNames::new(platform.clone(), platform, Value::from(Dict::default()), Arc::new(Variant::empty()));
     drop(SelectableText::new(&line).select(&Evaluator::new(names)));
 }

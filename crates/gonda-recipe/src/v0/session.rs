@@ -15,6 +15,7 @@ use super::extract;
 use super::jinja::{Function, Template};
 use super::python::{Args, Dict, Key, Object, PyError, PyResult, Value, from_json};
 use super::selector::{Evaluator, Names, SelectableText, Selected};
+use super::spec::Spec;
 use super::variant::{self, Variant};
 use crate::{PinnedOutput, World};
 
@@ -85,6 +86,7 @@ pub(crate) struct Session<'a> {
     kept: RefCell<Vec<Arc<Variant>>>,
     templates: RefCell<QuickMap<Rc<str>, Rc<Template>>>,
     files: RefCell<QuickMap<PathBuf, Option<Rc<str>>>>,
+    specs: RefCell<QuickMap<String, Result<Rc<Spec>, String>>>,
     environ: OnceCell<Value>,
     /// The used keys by what conda-build knows them by; see [`Session::used_vars`].
     used: RefCell<QuickMap<UsedBy, UsedVars>>,
@@ -121,6 +123,7 @@ impl<'a> Session<'a> {
             kept: RefCell::default(),
             templates: RefCell::default(),
             files: RefCell::default(),
+            specs: RefCell::default(),
             used: RefCell::default(),
             environ: OnceCell::new(),
             pinned: RefCell::default(),
@@ -179,6 +182,16 @@ impl<'a> Session<'a> {
         let template = Rc::new(Template::parse(text).map_err(|error| Fail::template(self, map, &error))?);
         self.templates.borrow_mut().insert(Rc::from(text), template.clone());
         Ok(template)
+    }
+
+    /// A requirement, taken apart once; the error is a sentence about it.
+    pub(crate) fn spec(&self, text: &str) -> Result<Rc<Spec>, String> {
+        if let Some(spec) = self.specs.borrow().get(text) {
+            return spec.clone();
+        }
+        let spec = Spec::parse(text).map(Rc::new);
+        self.specs.borrow_mut().insert(text.to_owned(), spec.clone());
+        spec
     }
 
     /// A text file of the recipe folder or anywhere, read once; `None` if it can't be read.
@@ -402,7 +415,7 @@ impl SelectorNames {
 
     fn feature(&self, name: &str) -> Option<bool> {
         match &self.environ {
-            Value::Dict(items) => items.borrow().get(&Key::text(name)).map(|value| value.as_str() == Some("1")),
+            Value::Dict(items) => items.borrow().get(name).map(|value| value.as_str() == Some("1")),
             _ => None,
         }
     }
@@ -411,7 +424,7 @@ impl SelectorNames {
 impl Names for SelectorNames {
     fn lookup(&self, name: &str) -> Option<Value> {
         if let Value::Dict(items) = &self.environ
-            && let Some(value) = items.borrow().get(&Key::text(name))
+            && let Some(value) = items.borrow().get(name)
         {
             return Some(value.clone());
         }

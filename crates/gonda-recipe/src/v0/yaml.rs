@@ -284,7 +284,10 @@ impl<'a, T: Tree> Reader<'a, T> {
                 return Ok(node);
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let text = self.tail.as_ref().map_or(&*text, |tail| tail.cut(&text, style, span));
+                let text = match &self.tail {
+                    Some(tail) => Cow::Owned(tail.cut(&text, style, span).to_owned()),
+                    None => text,
+                };
                 (T::scalar(self.scalar(text, style, tag.as_deref()), line, column), anchor)
             }
             Event::SequenceStart(anchor, _) => {
@@ -348,16 +351,16 @@ impl<'a, T: Tree> Reader<'a, T> {
         Ok(items)
     }
 
-    fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+    fn scalar(&self, text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Value {
         let plain = style == ScalarStyle::Plain;
         if self.flavor == Flavor::Text {
             // The parser gives `~` for an empty value.
-            return Value::String(if plain && text == "~" { String::new() } else { text.to_owned() });
+            return Value::String(if plain && text == "~" { String::new() } else { text.into_owned() });
         }
         match tag {
             Some(tag) if tag.is_yaml_core_schema() && tag.suffix != "str" => resolve(text, Flavor::Full),
             None if plain => resolve(text, self.flavor),
-            _ => Value::String(text.to_owned()),
+            _ => Value::String(text.into_owned()),
         }
     }
 }
@@ -368,16 +371,16 @@ pub(crate) fn is_text(text: &str) -> bool {
 }
 
 /// A plain scalar by PyYAML's YAML 1.1 resolvers.
-fn resolve(text: &str, flavor: Flavor) -> Value {
-    if let Some(value) = word(text) {
+fn resolve(text: Cow<'_, str>, flavor: Flavor) -> Value {
+    if let Some(value) = word(&text) {
         return value;
     }
     if flavor == Flavor::Full
-        && let Some(number) = number(text)
+        && let Some(number) = number(&text)
     {
         return Value::Number(number);
     }
-    Value::String(timestamp(text).unwrap_or_else(|| text.to_owned()))
+    Value::String(timestamp(&text).unwrap_or_else(|| text.into_owned()))
 }
 
 /// What a word means that is no text.
@@ -478,9 +481,13 @@ fn timestamp(text: &str) -> Option<String> {
         "" => {}
         "Z" => out.push_str("+00:00"),
         zone => {
-            let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "0"));
+            let (sign, offset) = match zone.strip_prefix('-') {
+                Some(offset) => ('-', offset),
+                None => ('+', zone.strip_prefix('+')?),
+            };
+            let (hours, minutes) = offset.split_once(':').unwrap_or((offset, "0"));
             let (hours, minutes) = (number(hours, 2)?, number(minutes, 2)?);
-            out.push_str(&format!("{}{hours:02}:{minutes:02}", &zone[..1]));
+            out.push_str(&format!("{sign}{hours:02}:{minutes:02}"));
         }
     }
     Some(out)

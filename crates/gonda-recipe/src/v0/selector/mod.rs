@@ -133,9 +133,7 @@ fn split_line(text: &str, line: &str) -> Line {
 /// What stands before a line's selector, and the selector without its brackets. The rule is conda-build's `sel_pat`:
 /// `(.+?)\s*(#.*)?\[([^\[\]]+)\](?(2)[^\(\)]*)$`.
 fn find_selector(line: &str) -> Option<(&str, &str)> {
-    if !(line.contains('[') && line.contains(']')) {
-        return None;
-    }
+    memchr::memchr(b'[', line.as_bytes())?;
     // A bracket pair without brackets in it; `tail` says what may follow it.
     let pair = |open: usize| -> Option<(usize, &str)> {
         let content = &line[open + 1..];

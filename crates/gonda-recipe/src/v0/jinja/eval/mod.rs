@@ -321,7 +321,7 @@ impl<'a> Evaluator<'a> {
         let scope = Scope::inside(&called.scope);
         let mut rest = args.positional.iter().skip(definition.params.len()).cloned().peekable();
         let known = |name: &str| definition.params.iter().any(|(param, _)| &**param == name);
-        let mut named: Dict = Dict::new();
+        let mut named: Dict = Dict::default();
         for (name, value) in &args.named {
             if &**name == "caller" {
                 scope.set(name, value.clone());
