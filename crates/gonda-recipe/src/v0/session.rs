@@ -159,19 +159,35 @@ impl<'a> Session<'a> {
         if let Some(selected) = namespace.selected.borrow().get(&key) {
             return Ok(selected.clone());
         }
-        let known = self.fragments.borrow().get(&key).cloned();
-        let fragment = known.unwrap_or_else(|| {
-            let fragment = Rc::new(SelectableText::new(text));
-            self.fragments.borrow_mut().insert(key.clone(), fragment.clone());
-            fragment
-        });
-        let selected = Rc::new(fragment.select(&namespace.evaluator).map_err(|error| {
+        // What is a part of the recipe, whole lines of it, was cut into lines with it.
+        let (fragment, part) = match key {
+            TextKey::Part(start, length) if self.is_line_end(start) && self.is_line_end(start + length) => {
+                (self.fragment(&TextKey::Part(0, self.text.len()), &self.text), start..start + length)
+            }
+            _ => (self.fragment(&key, text), 0..text.len()),
+        };
+        let selected = Rc::new(fragment.select_part(part, &namespace.evaluator).map_err(|error| {
             // A fragment of the recipe is found in it again.
             let offset = self.text.find(text).map_or(0, |at| self.text[..at].matches('\n').count());
             Fail::selector(self, offset, &error)
         })?);
         namespace.selected.borrow_mut().insert(key, selected.clone());
         Ok(selected)
+    }
+
+    /// A text cut into lines, once.
+    fn fragment(&self, key: &TextKey, text: &str) -> Rc<SelectableText> {
+        if let Some(fragment) = self.fragments.borrow().get(key) {
+            return fragment.clone();
+        }
+        let fragment = Rc::new(SelectableText::new(text));
+        self.fragments.borrow_mut().insert(key.clone(), fragment.clone());
+        fragment
+    }
+
+    /// Whether a line of the recipe ends or begins here.
+    fn is_line_end(&self, at: usize) -> bool {
+        at == 0 || at == self.text.len() || self.text.as_bytes()[at - 1] == b'\n'
     }
 
     /// A template, parsed once. `map` says which line of the recipe a line of it is.

@@ -34,6 +34,7 @@ pub(crate) struct SelectableText {
 /// A line, as ranges of the whole text's bytes.
 #[derive(Debug, Clone, Default)]
 struct Line {
+    start: usize,
     kept: Range<usize>,
     /// What closes a line that is quoted as a whole.
     quote: Option<char>,
@@ -84,12 +85,23 @@ impl SelectableText {
 
     /// The lines whose selectors are true.
     pub(crate) fn select<N: Names>(&self, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
+        self.select_part(0..self.text.len(), evaluator)
+    }
+
+    /// The same of a part of the text, whole lines, which alone is then the text that lines are counted in.
+    pub(crate) fn select_part<N: Names>(
+        &self,
+        part: Range<usize>,
+        evaluator: &Evaluator<N>,
+    ) -> Result<Selected, SelectorError> {
+        let line_at = |at: usize| self.lines.partition_point(|line| line.start < at);
+        let lines = &self.lines[line_at(part.start)..line_at(part.end)];
         let mut selected = Selected {
-            text: String::with_capacity(self.text.len() + 1),
-            origin: Vec::with_capacity(self.lines.len()),
+            text: String::with_capacity(part.len() + 1),
+            origin: Vec::with_capacity(lines.len()),
             trimmed: OnceCell::new(),
         };
-        for (number, line) in self.lines.iter().enumerate() {
+        for (number, line) in lines.iter().enumerate() {
             if let Some(selector) = &line.selector {
                 let selector = &self.text[selector.clone()];
                 let failed = |failure| SelectorError { line: number, selector: selector.to_owned(), failure };
@@ -102,7 +114,7 @@ impl SelectableText {
             selected.text.push('\n');
             selected.origin.push(number);
         }
-        if self.lines.is_empty() {
+        if lines.is_empty() {
             selected.text.push('\n');
         }
         Ok(selected)
@@ -111,9 +123,10 @@ impl SelectableText {
 
 /// A line that is a part of `text`, taken apart.
 fn split_line(text: &str, line: &str) -> Line {
+    let start = line.as_ptr() as usize - text.as_ptr() as usize;
     let line = line.trim_end();
     if line.trim_start().starts_with('#') {
-        return Line::default();
+        return Line { start, ..Line::default() };
     }
     let range = |part: &str| {
         let start = part.as_ptr() as usize - text.as_ptr() as usize;
@@ -124,9 +137,9 @@ fn split_line(text: &str, line: &str) -> Line {
             // Someone may have quoted the whole line to make it YAML.
             let quote = line.chars().next_back().filter(|c| matches!(c, '\'' | '"'));
             let head = if quote.is_none() { head.trim_end() } else { head };
-            Line { kept: range(head), quote, selector: Some(range(selector)) }
+            Line { start, kept: range(head), quote, selector: Some(range(selector)) }
         }
-        None => Line { kept: range(line), quote: None, selector: None },
+        None => Line { start, kept: range(line), quote: None, selector: None },
     }
 }
 

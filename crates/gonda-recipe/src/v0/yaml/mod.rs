@@ -4,6 +4,8 @@
 //! through; `load_file_data` has it all. Duplicate keys are allowed, the last one wins; `<<` merges. Documents are data
 //! from others: depth, aliases and total size are limited.
 
+mod plain;
+
 use std::borrow::Cow;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
@@ -54,7 +56,20 @@ pub(crate) enum Data {
 
 /// Reads one document; an empty one is null (`""` as [`Flavor::Text`]).
 pub(crate) fn load(text: &str, flavor: Flavor) -> Result<Value, YamlError> {
-    Ok(read(text, flavor)?.unwrap_or(Value::Null))
+    match plain::read(text, flavor) {
+        Some(value) => Ok(value),
+        None => Ok(read(text, flavor)?.unwrap_or(Value::Null)),
+    }
+}
+
+/// Whether both readers read a document alike, if the quick one reads it at all. For tests.
+pub(crate) fn read_alike(text: &str) -> bool {
+    [Flavor::Recipe, Flavor::Text, Flavor::Full].into_iter().all(|flavor| match plain::read(text, flavor) {
+        // The text shows the order of keys as well.
+        Some(quick) => read(text, flavor)
+            .is_ok_and(|full: Option<Value>| full.is_some_and(|full| full.to_string() == quick.to_string())),
+        None => true,
+    })
 }
 
 /// Where the value at `path` stands: 0-based line and column. Keys are text, indices of lists digits.
@@ -353,13 +368,12 @@ impl<'a, T: Tree> Reader<'a, T> {
 
     fn scalar(&self, text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Value {
         let plain = style == ScalarStyle::Plain;
-        if self.flavor == Flavor::Text {
-            // The parser gives `~` for an empty value.
-            return Value::String(if plain && text == "~" { String::new() } else { text.into_owned() });
-        }
         match tag {
-            Some(tag) if tag.is_yaml_core_schema() && tag.suffix != "str" => resolve(text, Flavor::Full),
-            None if plain => resolve(text, self.flavor),
+            _ if plain && self.flavor == Flavor::Text => plain_scalar(text, Flavor::Text),
+            Some(tag) if self.flavor != Flavor::Text && tag.is_yaml_core_schema() && tag.suffix != "str" => {
+                plain_scalar(text, Flavor::Full)
+            }
+            None if plain => plain_scalar(text, self.flavor),
             _ => Value::String(text.into_owned()),
         }
     }
@@ -370,8 +384,11 @@ pub(crate) fn is_text(text: &str) -> bool {
     word(text).is_none() && number(text).is_none() && timestamp(text).is_none()
 }
 
-/// A plain scalar by PyYAML's YAML 1.1 resolvers.
-fn resolve(text: Cow<'_, str>, flavor: Flavor) -> Value {
+/// A plain scalar by PyYAML's YAML 1.1 resolvers; `~` stands for an empty value too.
+fn plain_scalar(text: Cow<'_, str>, flavor: Flavor) -> Value {
+    if flavor == Flavor::Text {
+        return Value::String(if text == "~" { String::new() } else { text.into_owned() });
+    }
     if let Some(value) = word(&text) {
         return value;
     }
