@@ -20,8 +20,7 @@ fn std_only() {
     assert_eq!(index["depends"], serde_json::json!([]));
     assert!(info(&package, "licenses/LICENSE").unwrap().contains("BSD 3-Clause"));
     assert!(info(&package, "recipe/meta.yaml").is_some());
-    let stem = package.file_stem().unwrap().to_str().unwrap();
-    let log = std::fs::read_to_string(samples.output.join(format!("logs/{stem}_linux-64.log"))).unwrap();
+    let log = samples.log("tally", "linux-64");
     assert!(log.contains("go build"), "{log}");
     let Some(lab) = samples.lab(here!()) else { return };
     let said = lab.world.gonda(["inspect".as_ref(), package.as_os_str()]).succeeds();

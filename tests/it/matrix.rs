@@ -2,6 +2,8 @@
 
 use std::fs;
 
+#[cfg(target_os = "linux")]
+use gonda_testkit::{HandMadeChannel, HandMadePackage};
 use serde_json::Value;
 
 use crate::support::{Lab, SEVEN};
@@ -120,6 +122,57 @@ fn all_targets_of_a_feedstock() {
     for target in SEVEN {
         assert!(summary.contains(&format!("\n| {target} | ")), "{summary}");
     }
+}
+
+/// What a run makes is seen by the jobs that wait for it, and by no other, whatever came first and whatever an earlier run
+/// left.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_in_an_environment_does_not_depend_on_the_order_of_jobs() {
+    let lab = Lab::fake();
+    let subdir = native_subdir();
+    let packages = [
+        HandMadePackage::new("part", "1.0", subdir).with_file("part-version", "1.0", false),
+        HandMadePackage::new("whole", "1.0", subdir).depends_on("part"),
+    ];
+    let channel = lab.world.path("parts");
+    HandMadeChannel::new(&channel, &packages);
+    let channel = format!("file://{}", channel.display());
+    let feedstock = |name: &str, script: &str, host: &str| {
+        let feedstock = lab.hello(name, script, "");
+        let recipe = feedstock.read("recipe/meta.yaml").replace("version: 1.0.0", "version: 2.0");
+        let needs = format!("requirements:\n  host:\n    - {host}\n");
+        feedstock.write(
+            "recipe/meta.yaml",
+            if host.is_empty() { recipe } else { recipe.replace("requirements:\n", &needs) },
+        );
+        feedstock.root().to_owned()
+    };
+    let part = feedstock("part", "printf 2.0 > $PREFIX/part-version", "");
+    let script = |name: &str| format!("mkdir -p $PREFIX/share && cp $PREFIX/part-version $PREFIX/share/{name}");
+    let stranger = feedstock("stranger", &script("stranger"), "whole");
+    let needy = feedstock("needy", &script("needy"), "part");
+    let seen = |name: &str| {
+        let file = lab.world.packages().into_iter().find(|file| file.contains(&format!("/{name}-2.0-"))).unwrap();
+        let members = gonda_testkit::conda_members(&fs::read(lab.world.output().join(file)).unwrap());
+        let member = members.into_iter().find(|member| member.path == format!("share/{name}")).unwrap();
+        String::from_utf8(member.content).unwrap()
+    };
+    for recipes in [[&part, &needy, &stranger], [&stranger, &needy, &part]] {
+        let [first, second, third] = recipes.map(|path| path.to_str().unwrap());
+        let more = [second, third, "-c", &channel, "--jobs", "1", "--test", "skip"];
+        lab.build(first.as_ref(), &more).succeeds();
+        assert_eq!([seen("stranger"), seen("needy")], ["1.0", "2.0"]);
+    }
+    // Alone, it takes what the output folder has, as in conda-build.
+    lab.build(&stranger, &["-c", &channel, "--test", "skip"]).succeeds();
+    assert_eq!(seen("stranger"), "2.0");
+}
+
+/// conda's name of this machine's platform, for packages of tests.
+#[cfg(target_os = "linux")]
+fn native_subdir() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "linux-aarch64" } else { "linux-64" }
 }
 
 /// The kinds of ends that a job can have, in JSON and in the step summary: a failing job hinders those that need it, and

@@ -58,7 +58,7 @@ const fn package(
 /// The run, and what it left.
 pub struct Samples {
     /// Its output folder.
-    pub output: PathBuf,
+    output: PathBuf,
     cache: PathBuf,
     run: Run,
     /// Samples that can't be built here, and why.
@@ -148,6 +148,14 @@ impl Samples {
             .collect();
         assert_eq!(packages.len(), 1, "`{name}` for {target}: {packages:?}\n{}", self.run);
         packages[0].clone()
+    }
+
+    /// The log of a package's build.
+    pub fn log(&self, name: &str, target: &str) -> String {
+        let package = self.package(name, target);
+        let stem = package.file_stem().unwrap().to_str().unwrap();
+        let log = self.output.join(format!("logs/{stem}_{target}.log"));
+        String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned()
     }
 
     /// The digests of a sample's packages, by target and file name.
