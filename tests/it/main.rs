@@ -22,3 +22,4 @@ mod packages;
 mod reference;
 mod render;
 mod reproducible;
+mod samples;
