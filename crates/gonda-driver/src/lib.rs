@@ -39,3 +39,4 @@ pub mod testbed;
 pub mod testing;
 pub mod truth;
 mod workspace;
+mod zig;
