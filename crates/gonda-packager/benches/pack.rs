@@ -1,9 +1,12 @@
 //! How fast a staged prefix becomes a package: `cargo bench -p gonda-packager --bench pack -- PREFIX FOLDER LEVEL THREADS`
 //! packs a folder once, so that whoever starts it measures a whole process; `cargo xtask bench pack` does so beside the
-//! peers. LEVEL is a number, or `default`. Without arguments it packs its own source, to see that it works.
+//! peers. LEVEL is a number, or `default`. `zstd` in place of FOLDER only compresses the files, which shows what memory zstd
+//! itself holds. Without arguments it packs its own source, to see that it works.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use gonda_packager::{Compression, Detection, InfoFile, Package, list, scan, write};
@@ -14,7 +17,11 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [prefix, folder, level, threads] => {
             let compression = level.parse().map_or(Compression::DEFAULT, Compression::of_level);
-            pack(Path::new(prefix), Path::new(folder), compression, threads.parse().expect("a number of threads"));
+            let threads = threads.parse().expect("a number of threads");
+            match *folder {
+                "zstd" => compress(Path::new(prefix), compression, threads),
+                folder => pack(Path::new(prefix), Path::new(folder), compression, threads),
+            }
         }
         [] => {
             let folder = tempfile::tempdir().unwrap();
@@ -52,4 +59,15 @@ fn pack(prefix: &Path, folder: &Path, compression: Compression, threads: u32) {
         threads,
     };
     write(folder, &package).unwrap();
+}
+
+/// What zstd alone does of that.
+fn compress(prefix: &Path, compression: Compression, threads: u32) {
+    let files: Vec<_> = list(prefix).unwrap().into_iter().map(|path| prefix.join(path)).collect();
+    let total = files.iter().map(|path| path.metadata().unwrap().len()).sum();
+    let mut encoder = compression.encoder(io::sink(), total, threads).unwrap();
+    for path in files {
+        io::copy(&mut File::open(path).unwrap(), &mut encoder).unwrap();
+    }
+    encoder.finish().unwrap();
 }
