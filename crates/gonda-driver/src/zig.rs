@@ -263,7 +263,10 @@ mod tests {
     use crate::sample_outputs;
 
     fn output(target: Subdir) -> Output {
-        Output { target_platform: target, ..sample_outputs::output(RecipeFormat::V0, vec![sample_outputs::lines(&["true"])]) }
+        Output {
+            target_platform: target,
+            ..sample_outputs::output(RecipeFormat::V0, vec![sample_outputs::lines(&["true"])])
+        }
     }
 
     fn words(text: &str) -> Vec<String> {
