@@ -85,6 +85,12 @@ impl Matrix {
         Ok(this)
     }
 
+    /// Subdir and name of all packages that the run makes.
+    pub(super) fn made(&self) -> BTreeSet<(String, String)> {
+        let outputs = self.groups.iter().flat_map(Group::packages);
+        outputs.map(|output| (output.subdir().to_string(), output.name.to_lowercase())).collect()
+    }
+
     fn refuse_cycles(&self) -> Result<()> {
         let mut done: HashSet<usize> = HashSet::new();
         loop {
@@ -274,7 +280,7 @@ fn package_name(requirement: &str) -> String {
     let symbolic = serde_json::from_str::<Value>(requirement).ok();
     let pinned = symbolic.as_ref().and_then(Value::as_object).and_then(|pin| pin.values().next());
     let name = pinned.and_then(|pin| pin.as_str().or_else(|| pin["name"].as_str()));
-    super::job::name_of(name.unwrap_or(requirement)).to_lowercase()
+    crate::solving::name_of(name.unwrap_or(requirement)).to_lowercase()
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use gonda_recipe::Output;
 
-use super::job::{Job, name_of};
+use super::job::Job;
+use crate::solving::name_of;
+use crate::zig::is_of_visual_studio;
 use crate::{Result, host};
 
 /// What stands in place of a build requirement that exists for Windows build machines alone.
@@ -40,13 +42,6 @@ fn stead(name: &str, with_c: bool) -> Stead<'_> {
     }
 }
 
-/// `vs2022_win-64`, `vs_win-64` (the C library that it stands for), `vc`, `vc14_runtime`.
-fn is_of_visual_studio(name: &str) -> bool {
-    let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-    let compiler = name.split_once("_win-").is_some_and(|(vs, _)| vs.strip_prefix("vs").is_some_and(digits));
-    compiler || name.strip_prefix("vc").is_some_and(|rest| digits(rest.strip_suffix("_runtime").unwrap_or(rest)))
-}
-
 /// The program by which one knows that a package's programs are there.
 fn program_of(package: &str) -> &str {
     match package {
@@ -73,7 +68,7 @@ impl Job {
                 _ => Vec::new(),
             })
             .collect();
-        let lacking = self.channels.lacking(&wanted, self.output.build_platform).await?;
+        let lacking = self.common.channels.lacking(&wanted, self.output.build_platform).await?;
         let mut found: Vec<String> = Vec::new();
         for (spec, stead) in steads {
             let packages = match stead {
@@ -82,7 +77,9 @@ impl Job {
                     continue;
                 }
                 Stead::Nothing => {
-                    self.events.note(&self.name, format!("`{spec}` is left out: it is for Windows build machines"));
+                    self.common
+                        .events
+                        .note(&self.name, format!("`{spec}` is left out: it is for Windows build machines"));
                     continue;
                 }
                 Stead::Packages(packages) => packages,
@@ -104,7 +101,7 @@ impl Job {
                         format!("`{package}` stands in for `{spec}`, which is for Windows build machines")
                     }
                 };
-                self.events.note(&self.name, said);
+                self.common.events.note(&self.name, said);
             }
         }
         Ok(found)
