@@ -11,6 +11,7 @@ mod batch;
 mod binaries;
 mod build;
 mod caches;
+mod cgo;
 mod crossing;
 mod errors;
 mod hostile;

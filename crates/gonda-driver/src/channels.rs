@@ -24,6 +24,9 @@ use rattler_networking::{AuthenticationMiddleware, LazyClient, OfflineMiddleware
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{CacheClearMode, Gateway, GatewayError, RepoData, SourceConfig, SubdirSelection};
 use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
+use rattler_virtual_packages::{
+    Archspec, DetectVirtualPackageError, EnvOverride as _, LibC, Linux, Osx, VirtualPackages, Windows,
+};
 use reqwest_middleware::ClientWithMiddleware;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -419,8 +422,8 @@ impl Channels {
     }
 }
 
-/// The virtual packages (CEP 30) that an environment for `platform` may count on. `native`: those of this machine,
-/// as found; otherwise what a target is assumed to offer:
+/// The virtual packages (CEP 30) that an environment for `platform` may count on. `native`: those of this machine's
+/// system, as found; otherwise what a target is assumed to offer:
 ///
 /// | target | |
 /// |---|---|
@@ -428,16 +431,14 @@ impl Channels {
 /// | `osx-*` | `__unix`, `__osx 13.0` |
 /// | `win-*` | `__win 10.0` |
 ///
-/// and everywhere `__archspec` with the platform's base architecture. No target is assumed to have a GPU.
+/// and everywhere `__archspec` with the platform's base architecture. No target is assumed to have a GPU, and this
+/// machine's decides nothing: looking for it starts programs of its driver, and a build must not depend on it.
 ///
 /// # Errors
 /// [`Kind::Machine`]: this machine can't be asked.
 pub fn virtual_packages(platform: Subdir, native: bool) -> Result<Vec<GenericVirtualPackage>> {
-    use rattler_virtual_packages::{Archspec, LibC, Linux, Osx, VirtualPackageOverrides, VirtualPackages, Windows};
     let found = if native && Subdir::current() == Some(platform) {
-        // Without overrides no environment variable is read.
-        let overrides = VirtualPackageOverrides::default();
-        VirtualPackages::detect(&overrides, None)
+        of_this_system(platform)
             .map_err(|error| Error::new(Kind::Machine, "could not find out what this machine offers").because(error))?
     } else {
         let mut assumed = VirtualPackages::default();
@@ -456,6 +457,18 @@ pub fn virtual_packages(platform: Subdir, native: bool) -> Result<Vec<GenericVir
         assumed
     };
     Ok(found.into_generic_virtual_packages().collect())
+}
+
+/// Without overrides: no environment variable is read.
+fn of_this_system(platform: Subdir) -> std::result::Result<VirtualPackages, DetectVirtualPackageError> {
+    let mut found = VirtualPackages::default();
+    found.unix = platform.is_unix();
+    found.win = Windows::detect(None)?;
+    found.linux = Linux::detect(None)?;
+    found.osx = Osx::detect(None)?;
+    found.libc = LibC::detect(None)?;
+    found.archspec = Archspec::detect(None)?;
+    Ok(found)
 }
 
 /// `major.minor`.

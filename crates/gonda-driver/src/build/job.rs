@@ -15,6 +15,7 @@ use crate::lock::Locked;
 use crate::modules::ProxyRecord;
 use crate::planning::{Selection, Targets};
 use crate::solving::{Solved, name_of};
+use crate::zig::{self, Zig};
 use crate::{Error, Event, Events, Kind, Phase, Result};
 
 /// What the jobs of a group see.
@@ -140,9 +141,14 @@ impl Job {
     async fn lacks_toolchain(&self) -> Result<Option<String>> {
         let (build, target) = (self.output.build_platform, self.output.target_platform);
         let of_target = format!("_{target}");
-        let requirements = self.output.requirements.build.iter();
+        let requirements = &self.output.requirements.build;
+        let zig = match Zig::of(&self.output, self.common.request.settings.cgo_compiler, requirements) {
+            Ok(zig) => zig.map(|zig| zig.instead(requirements)),
+            Err(error) => return Ok(Some(error.message)),
+        };
+        let names: Vec<&str> = zig.as_ref().unwrap_or(requirements).iter().map(|spec| name_of(spec)).collect();
         let names: Vec<&str> =
-            requirements.map(|spec| name_of(spec)).filter(|name| name.ends_with(&of_target)).collect();
+            names.into_iter().filter(|name| name.ends_with(&of_target) || *name == zig::PACKAGE).collect();
         let lacking = self.common.channels.lacking(&names, build).await?;
         Ok((!lacking.is_empty()).then(|| format!("no {} in the channels", lacking.join(", "))))
     }
