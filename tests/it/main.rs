@@ -23,3 +23,4 @@ mod packages;
 mod reference;
 mod render;
 mod reproducible;
+mod samples;

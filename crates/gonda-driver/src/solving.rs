@@ -123,7 +123,7 @@ impl Choose for FromChannels<'_> {
             constraints: Vec::new(),
             platform,
             virtual_packages: channels::virtual_packages(platform, native)?,
-            extra_channel: None,
+            local: None,
         };
         self.channels.solve(&request).await
     }

@@ -263,18 +263,18 @@ fn numbers(version: &str) -> Vec<u64> {
 }
 
 #[cfg(test)]
-#[path = "../tests/support/output.rs"]
-mod support;
-
-#[cfg(test)]
 mod tests {
     use gonda_recipe::RecipeFormat;
     use serde_json::json;
 
     use super::*;
+    use crate::sample_outputs;
 
     fn output(target: Subdir) -> Output {
-        Output { target_platform: target, ..support::output(RecipeFormat::V0, vec![support::lines(&["true"])]) }
+        Output {
+            target_platform: target,
+            ..sample_outputs::output(RecipeFormat::V0, vec![sample_outputs::lines(&["true"])])
+        }
     }
 
     fn words(text: &str) -> Vec<String> {

@@ -58,7 +58,7 @@ async fn solve(channels: &Channels, specs: &[&str]) -> Result<Vec<rattler_conda_
         constraints: Vec::new(),
         platform: Subdir::Linux64,
         virtual_packages: virtual_packages(Subdir::Linux64, false)?,
-        extra_channel: None,
+        local: None,
     };
     channels.solve(&request).await
 }

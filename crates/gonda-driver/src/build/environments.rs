@@ -76,7 +76,7 @@ impl Job {
                 constraints,
                 platform,
                 virtual_packages: channels::virtual_packages(platform, native)?,
-                extra_channel: Some(settings.output_dir.clone()),
+                local: Some(self.common.local.clone()),
             })
             .await;
         let Some(locked) = locked else { return solved };

@@ -10,7 +10,7 @@ use super::group::{Answers, Checkout};
 use super::matrix::Planned;
 use super::sources::Source;
 use super::{Goal, Plan, Request, Session, Status};
-use crate::channels::Channels;
+use crate::channels::{Channels, LocalChannel};
 use crate::lock::Locked;
 use crate::modules::ProxyRecord;
 use crate::planning::{Selection, Targets};
@@ -25,6 +25,8 @@ pub(super) struct Common {
     pub(super) selection: Arc<Selection>,
     pub(super) session: Session,
     pub(super) channels: Arc<Channels>,
+    /// The output folder, as these jobs see it.
+    pub(super) local: LocalChannel,
     pub(super) events: Events,
     /// Processors that a job of the group may use.
     pub(super) cpus: usize,

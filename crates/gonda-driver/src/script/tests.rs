@@ -8,9 +8,7 @@ use rattler_conda_types::Subdir;
 
 use super::*;
 
-#[path = "../../tests/support/output.rs"]
-mod support;
-use support::{lines, output, script};
+use crate::sample_outputs::{lines, output, script};
 
 fn paths() -> SeenPaths {
     SeenPaths {
