@@ -115,7 +115,7 @@ fn another_clock_of_gonda_itself() {
         return skipped(here!(), "there is no `faketime` here");
     }
     // Only the time of day: what waits must not wait for years, and times of files are another test's.
-    let before = "export FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1; set -- /usr/bin/faketime '+4000d' \"$@\"; ";
+    let before = "export FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1; set -- /usr/bin/faketime -f +4000d \"$@\"; ";
     Again { test: here!(), sample: "tally", before, ..Again::default() }.check();
 }
 
