@@ -119,6 +119,18 @@ pub(crate) fn is_executable(path: &Path) -> bool {
     }
 }
 
+/// Lets everybody start a file, where files have such modes.
+pub(crate) fn make_executable(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// Where Go looks for the user's configuration (`os.UserConfigDir`) when HOME is `home` and XDG variables are unset.
 pub(crate) fn user_config_dir(home: &Path) -> PathBuf {
     if cfg!(windows) {
@@ -184,6 +196,17 @@ pub(crate) fn name_again(program: &Path, name: &Path) -> std::io::Result<()> {
     {
         std::fs::hard_link(program, name).or_else(|_| std::fs::copy(program, name).map(drop))
     }
+}
+
+/// A link to a path, which may be relative to it.
+pub(crate) fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(target, link);
+    #[cfg(windows)]
+    return match link.parent().unwrap_or(link).join(target).is_dir() {
+        true => std::os::windows::fs::symlink_dir(target, link),
+        false => std::os::windows::fs::symlink_file(target, link),
+    };
 }
 
 /// From here on passes requests to end this process (SIGTERM and its like) on to another one, for as long as this one

@@ -380,27 +380,7 @@ impl JinjaContext<'_, '_> {
         self.dynamic.set(true);
         let place = self.meta.source_place(self.session)?;
         let info = self.session.world.git(&place)?;
-        let some = |text: &str| (!text.is_empty()).then(|| Value::from(text));
-        match name {
-            "GIT_DESCRIBE_TAG" => some(&info.describe_tag),
-            "GIT_DESCRIBE_NUMBER" => some(&info.describe_number),
-            "GIT_DESCRIBE_HASH" => some(&info.describe_hash),
-            "GIT_FULL_HASH" => some(&info.full_hash),
-            "GIT_BUILD_STR" if !info.describe_number.is_empty() => {
-                some(&format!("{}_{}", info.describe_number, info.describe_hash))
-            }
-            "GIT_DESCRIBE_TAG_PEP440" if !info.describe_tag.is_empty() => {
-                let version =
-                    info.describe_tag.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '-');
-                let hash = info.describe_hash.trim_start_matches('g');
-                some(&if info.describe_number == "0" {
-                    version.to_owned()
-                } else {
-                    format!("{version}.post{}+{hash}", info.describe_number)
-                })
-            }
-            _ => None,
-        }
+        info.variables().find(|(variable, _)| *variable == name).map(|(_, value)| Value::from(value.as_str()))
     }
 
     /// `compiler('c')`: `gcc_linux-64`, with its version if the variant has one (jinja_context.py `_target`).

@@ -17,7 +17,7 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
         let end = memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end);
         &text[start..end]
     };
-    let lines_with = |part: &str| memmem::find_iter(text.as_bytes(), part).map(|at| line_at(at)).collect::<Vec<&str>>();
+    let lines_with = |part: &str| memmem::find_iter(text.as_bytes(), part).map(&line_at).collect::<Vec<&str>>();
     let (compilers, stdlibs, cdts) = (lines_with("compiler("), lines_with("stdlib("), lines_with("cdt("));
     let words = Words::of(&dashless);
     let mut used = BTreeSet::new();
