@@ -24,6 +24,10 @@ pub(crate) const PACKAGE: &str = "zig";
 /// its programs, and the oldest that zig knows.
 const OLDEST_GLIBC: &str = "2.17";
 
+/// Lines of a compiler's script: what is added where it links.
+const LINKING: &str =
+    "case \" $* \" in\n    *' -c '* | *' -E '* | *' -S '*) ;;\n    *) set -- -Wl,-S \"$@\" ;;\nesac\n";
+
 /// What zig knows a target by.
 struct Known {
     platform: Subdir,
@@ -154,7 +158,9 @@ impl Zig {
         format!("-target {} -fno-sanitize=undefined{more}", self.triple())
     }
 
-    /// Programs of gonda's own for a POSIX shell: the compilers by the names that build systems know.
+    /// Programs of gonda's own for a POSIX shell: the compilers by the names that build systems know. Where they link for
+    /// Windows they write no debug database, for the program would hold a digest of that, and it the path of a temporary
+    /// folder; the linker's time is then `SOURCE_DATE_EPOCH`.
     ///
     /// # Errors
     /// When they can't be written.
@@ -170,7 +176,8 @@ impl Zig {
         ] {
             for name in names {
                 let path = folder.join(format!("{}-{name}", self.triplet()));
-                fs_err::write(&path, format!("#!/bin/sh\nexec {zig} {command} \"$@\"\n"))?;
+                let linking = if self.target.is_windows() && command.starts_with('c') { LINKING } else { "" };
+                fs_err::write(&path, format!("#!/bin/sh\n{linking}exec {zig} {command} \"$@\"\n"))?;
                 crate::host::make_executable(&path)?;
             }
         }
