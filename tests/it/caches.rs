@@ -1,14 +1,12 @@
-//! What is kept from one run to the next: it answers what didn't change, it can be killed at any moment, and it can be
-//! made smaller.
+//! What is kept from one run to the next: it answers what didn't change, and it can be made
+//! smaller.
 #![cfg(unix)]
 
-use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use gonda_testkit::{Feedstock, Run, sha256};
 
-use crate::support::{Lab, here};
+use crate::support::Lab;
 
 /// A feedstock whose script counts its own runs, in a file that the test can see.
 fn counting(lab: &Lab) -> (Feedstock, PathBuf) {
@@ -116,63 +114,4 @@ fn the_caches_tell_their_size_and_are_emptied() {
     lab.world.gonda(["cache", "clean"]).succeeds();
     assert_eq!(size()["bytes"], 0);
     lab.build(feedstock.root(), &["--isolation", "env"]).succeeds().prints("built");
-}
-
-/// Kills gonda at moments spread over a whole build, several at a time on one cache, and looks at what is left.
-#[test]
-fn killed_at_any_moment() {
-    const KILLS: usize = 100;
-    const WORKERS: usize = 4;
-    let mut lab = Lab::fake();
-    lab.rebuild = false;
-    let feedstock = lab.hello("hello", "go build -o $PREFIX/bin/hello .", "");
-    let arguments = |output: &std::path::Path, more: &[&str]| {
-        let arguments = lab.build_arguments(feedstock.root(), more).into_iter();
-        arguments.map(|word| if word == lab.world.output() { output.into() } else { word }).collect::<Vec<OsString>>()
-    };
-    let whole = |output: &std::path::Path| {
-        for file in crate::support::walk(output) {
-            if file.extension().is_some_and(|extension| extension == "conda") {
-                let members = gonda_testkit::conda_members(&std::fs::read(&file).unwrap());
-                assert!(members.iter().any(|member| member.path == "bin/hello"), "{}", file.display());
-            }
-        }
-    };
-    let started = Instant::now();
-    let reference = lab.world.path("reference");
-    lab.world.run(lab.world.command(arguments(&reference, &[]))).succeeds();
-    let length = started.elapsed();
-
-    std::thread::scope(|scope| {
-        for worker in 0..WORKERS {
-            let (lab, arguments, whole) = (&lab, &arguments, &whole);
-            scope.spawn(move || {
-                let output = lab.world.path(format!("output-{worker}"));
-                for kill in (worker..KILLS).step_by(WORKERS) {
-                    // A sequence that visits all parts of the build, the same in every run of this test.
-                    let part = (kill * 61 % KILLS) as u32;
-                    let more: &[&str] = if kill % 3 == 0 { &[] } else { &["--rebuild"] };
-                    let running = lab.world.start(lab.world.command(arguments(&output, more)));
-                    std::thread::sleep(length * part / KILLS as u32);
-                    let _ = running.kill();
-                    whole(&output);
-                    if kill % 20 < WORKERS {
-                        lab.world.run(lab.world.command(arguments(&output, more))).succeeds();
-                    }
-                }
-                lab.world.run(lab.world.command(arguments(&output, &["--rebuild"]))).succeeds();
-                lab.world.run(lab.world.command(arguments(&output, &[]))).succeeds().prints("unchanged");
-                whole(&output);
-            });
-        }
-    });
-    assert!(started.elapsed() < Duration::from_secs(600), "it takes too long");
-    // What the killed ones left is swept by others; nothing in the making stays.
-    lab.world.run(lab.world.command(arguments(&reference, &["--rebuild"]))).succeeds();
-    let left: Vec<PathBuf> = std::fs::read_dir(lab.world.cache().join("finished"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("part-"))
-        .collect();
-    assert_eq!(left, Vec::<PathBuf>::new(), "{}", here!());
 }

@@ -15,6 +15,7 @@ mod crossing;
 mod errors;
 mod hostile;
 mod jobs;
+mod kills;
 mod matrix;
 mod network;
 mod offline;

@@ -150,13 +150,16 @@ pub enum TestMode {
 }
 
 /// What a job's GOCACHE starts with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum GoCacheMode {
     /// The standard library as gonda itself compiled it; nothing of other jobs.
     #[default]
     Private,
     /// Whatever jobs before it compiled, as they left it: for recipes that one trusts.
     Shared,
+    /// As `Private`, and what it lacks comes from a store that machines share, and goes there: for stores whose writers one
+    /// trusts. An `http`, `https` or `s3` url.
+    Store(url::Url),
 }
 
 /// Go's own settings, as far as the user may choose them.

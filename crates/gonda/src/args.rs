@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// The caches: what they take, and making them smaller
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// A Go build cache that machines share
+    #[command(subcommand)]
+    Gocache(GoCacheCommand),
     /// Make and index local channels
     #[command(subcommand)]
     Channel(ChannelCommand),
@@ -147,8 +150,9 @@ pub(crate) struct BuildArgs {
     pub(crate) isolation: Option<IsolationArg>,
 
     /// What a job's GOCACHE starts with: `private`, the standard library as gonda compiled it; `shared`, whatever jobs
-    /// before it left there, for recipes that you trust
-    #[arg(long, value_name = "MODE")]
+    /// before it left there, for recipes that you trust; or, beside what is private, a store that machines share, by its
+    /// `http`, `https` or `s3` url, for stores whose writers you trust
+    #[arg(long, value_name = "MODE|URL")]
     pub(crate) go_cache: Option<String>,
 
     /// Folder or url asked first for every source; repeatable
@@ -344,6 +348,23 @@ pub(crate) enum CacheCommand {
     },
     /// Remove everything; waits for running builds
     Clean,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GoCacheCommand {
+    /// Serve a folder to `--go-cache http://…`; whoever reaches it can read it and write to it
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7090")]
+    pub(crate) listen: std::net::SocketAddr,
+
+    /// Where compiled packages are kept; a folder of the caches by default
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use gonda_driver::go_cache;
 use gonda_driver::isolation::Isolation;
 use gonda_driver::settings::{ChannelChoice, GoCacheMode, GoSettings, Network, Settings, TestMode};
 use gonda_driver::{Error, Kind, Result};
@@ -269,7 +270,8 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
     let go_cache = match layer.go_cache.as_deref() {
         None | Some("private") => GoCacheMode::Private,
         Some("shared") => GoCacheMode::Shared,
-        Some(other) => return Err(wrong_value("go-cache", other, "private or shared")),
+        Some(url) if url.contains("://") => GoCacheMode::Store(go_cache::check_url(url)?),
+        Some(other) => return Err(wrong_value("go-cache", other, "private, shared or a store's url")),
     };
     let jobs = layer.jobs.filter(|jobs| *jobs > 0);
     Ok(Settings {

@@ -43,6 +43,12 @@ impl Job {
             return Ok(());
         }
         let layer = StdLayer::new(&settings.cache_root, &self.key(solved, cgo));
+        if matches!(settings.go_cache, GoCacheMode::Store(_)) {
+            // The store has it, or gets it from this job.
+            let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?.modules;
+            let there = layer.serving(&self.source_key(&found)?);
+            return room.set_go_cache(there.map_or(GoCache::Own, GoCache::Layer));
+        }
         match self.std_layer(group, solved, modules, room, &layer, cgo).await {
             Ok(Some(folder)) => room.set_go_cache(GoCache::Layer(folder)),
             Ok(None) => room.set_go_cache(GoCache::Own),

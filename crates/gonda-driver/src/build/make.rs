@@ -70,6 +70,8 @@ impl Job {
         spec.binds = script::passed_files(&self.script_settings(group, solved));
         let crossing = self.crossing(group, solved)?;
         crossing::equip(&mut spec, mode, &crossing);
+        // What Go asks for a shared build cache is gonda itself.
+        spec.own |= matches!(settings.go_cache, GoCacheMode::Store(_));
         let modules = spec.modules.clone();
         let mut room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
@@ -142,6 +144,7 @@ impl Job {
             git_folders: self.git_folders(group, &seen.src_dir),
             batch: seen.own.as_ref().map(|own| own.join(paths::PROGRAM)).unwrap_or_default(),
             go_proxy: network.go_proxy(),
+            go_cache_program: network.go_cache_program(seen),
             ..self.script_settings(group, solved)
         };
         let rendering = &self.selection.rendering;
