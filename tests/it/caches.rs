@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use gonda_testkit::{Feedstock, Run, sha256};
+use gonda_testkit::{Feedstock, Run, private_mounts, sha256, skipped};
 
-use crate::support::Lab;
+use crate::support::{Lab, here};
 
 /// A feedstock whose script counts its own runs, in a file that the test can see.
 fn counting(lab: &Lab) -> (Feedstock, PathBuf) {
@@ -114,4 +114,66 @@ fn the_caches_tell_their_size_and_are_emptied() {
     lab.world.gonda(["cache", "clean"]).succeeds();
     assert_eq!(size()["bytes"], 0);
     lab.build(feedstock.root(), &["--isolation", "env"]).succeeds().prints("built");
+}
+
+/// A port that nobody listens on just now.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Two machines' caches and a store between them: what one compiled the other doesn't, and the package is the same; so it
+/// is where the store is dead or spoilt, which is told once.
+#[test]
+fn machines_share_what_go_compiled() {
+    if !private_mounts() {
+        return skipped(here!(), "no namespaces here, and Go's keys hold folders");
+    }
+    let Some(mut lab) = Lab::real(here!()) else { return };
+    let build = |lab: &mut Lab, cache: &str, url: &str| {
+        let folder = lab.world.path(cache);
+        let std = lab.world.cache().join("gocache");
+        lab.world.share_cache(folder).share_go_std(std.canonicalize().unwrap());
+        let feedstock = lab.hello("hello", "go build -v -o $PREFIX/bin/hello .", "");
+        let _ = std::fs::remove_dir_all(lab.world.output());
+        let run = lab.build(feedstock.root(), &["--go-cache", url]).succeeds();
+        (
+            sha256(&std::fs::read(lab.world.the_package()).unwrap()),
+            lab.logs().contains("gonda.invalid/tests/hello\n"),
+            run,
+        )
+    };
+    lab.build(lab.hello("hello", "go build -v -o $PREFIX/bin/hello .", "").root(), &[]).succeeds();
+    let first = sha256(&std::fs::read(lab.world.the_package()).unwrap());
+
+    let port = free_port();
+    let (address, store) = (format!("127.0.0.1:{port}"), lab.world.path("store"));
+    let serve = ["gocache", "serve", "--listen", &address, "--folder", store.to_str().unwrap()];
+    let mut server = lab.world.start(lab.world.command(serve));
+    while std::net::TcpStream::connect(&address).is_err() {
+        assert!(server.runs(), "{}", server.wait());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let url = format!("http://{address}");
+    for (machine, compiles) in [("one", true), ("two", false), ("one", false)] {
+        let (package, compiled, run) = build(&mut lab, machine, &url);
+        assert_eq!((&package, compiled), (&first, compiles), "{machine}\n{run}");
+        run.is_silent_about("Go build cache");
+    }
+    let objects = crate::support::walk(&store);
+    assert!(!objects.is_empty());
+    let once = |run: &Run| assert_eq!(run.stderr.matches("the Go build cache `http").count(), 1, "{run}");
+    for object in objects {
+        // The server finds out what was damaged on its own disk; what lies is caught by who takes it.
+        std::fs::write(object, "spoilt").unwrap();
+    }
+    assert_eq!(build(&mut lab, "three", &url).0, first);
+    let _ = server.kill();
+    let (package, compiled, run) = build(&mut lab, "four", &url);
+    assert_eq!((&package, compiled), (&first, true), "{run}");
+    once(&run);
+    // What a machine has serves without the store.
+    let (package, compiled, run) = build(&mut lab, "two", &url);
+    assert_eq!((package, compiled), (first, false), "{run}");
+    let feedstock = lab.hello("hello", "true", "");
+    lab.build(feedstock.root(), &["--go-cache", "ftp://x"]).fails_with(2).says("can't be used");
 }

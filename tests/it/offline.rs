@@ -162,6 +162,13 @@ fn a_lock_holds_builds_to_it() {
     let sum = lock["package"][0]["hash"]["sha256"].as_str().unwrap();
     fs::write(&lock_file, text.replace(sum, &"0".repeat(64))).unwrap();
     remote.gonda("build", &["--locked"]).fails_with(4).says("by its sha256");
+    // What a test needs is held too.
+    let of_tests = lock["package"].as_sequence().unwrap().iter().find(|package| package["name"] == "tool").unwrap();
+    let sum = of_tests["hash"]["sha256"].as_str().unwrap();
+    fs::write(&lock_file, text.replace(sum, &"0".repeat(64))).unwrap();
+    remote.gonda("build", &["--locked"]).fails_with(4).says("the channel has another `tool");
+    fs::write(&lock_file, text.replace("name: tool\n", "name: tool-no-more\n")).unwrap();
+    remote.gonda("build", &["--locked"]).fails_with(4).says("a test's environment has `tool");
     // A package that is there no more.
     let version = lock["package"][0]["version"].as_str().unwrap();
     fs::write(&lock_file, text.replace(&format!("version: {version}\n"), "version: 0.0.1\n")).unwrap();

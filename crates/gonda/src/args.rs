@@ -179,6 +179,14 @@ pub(crate) struct BuildArgs {
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<usize>,
 
+    /// How many processes and threads the scripts of a job may have at once, in namespaces
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(64..))]
+    pub(crate) max_processes: Option<u32>,
+
+    /// How much of the cache's disk a job leaves free, `500M` or `1G`; a job that leaves less is ended
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) min_free_disk: Option<String>,
+
     /// End all other jobs as soon as one fails
     #[arg(long)]
     pub(crate) fail_fast: bool,

@@ -60,6 +60,7 @@ impl Job {
         let (build_platform, target) = (self.output.build_platform, self.output.target_platform);
         let mut spec = RoomSpec::new(checkout.workspace.path().join(format!("r{}", self.index)));
         spec.merged = merged;
+        spec.processes = settings.limits.processes;
         if mode.has_fixed_paths() && !merged {
             let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
             let shared =

@@ -253,8 +253,8 @@ fn read_put(asked: &Asked, body: Option<Vec<u8>>) -> Result<(Action, Vec<u8>), S
         None => Vec::new(),
     };
     let output = asked.output.as_deref().and_then(|text| BASE64.decode(text).ok());
-    let whole = content.len() as u64 == asked.body_size
-        && output.is_none_or(|output| output == Sha256::digest(&content)[..]);
+    let whole =
+        content.len() as u64 == asked.body_size && output.is_none_or(|output| output == Sha256::digest(&content)[..]);
     if whole { Ok((action, content)) } else { Err("the body is not what it should be".to_owned()) }
 }
 

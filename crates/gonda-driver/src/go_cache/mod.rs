@@ -22,7 +22,7 @@ mod tests;
 use std::path::Path;
 
 pub(crate) use helper::{ARGUMENT as HELPER, run as help};
-pub(crate) use server::{Backend, PREFIX, answer};
+pub(crate) use server::{PREFIX, answer};
 pub use server::{default_folder, serve};
 pub(crate) use store::SharedGoCache;
 pub use store::check_url;

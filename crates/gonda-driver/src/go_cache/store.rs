@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use object_store::aws::AmazonS3Builder;
 use object_store::http::HttpBuilder;
 use object_store::path::Path as Key;
@@ -167,7 +170,8 @@ impl Remote {
         let retries = RetryConfig { max_retries: 0, ..RetryConfig::default() };
         let options = ClientOptions::new().with_connect_timeout(PATIENCE).with_timeout_disabled();
         if url.scheme() != "s3" {
-            let options = options.with_allow_http(true);
+            let (url, authorization) = split_user(url);
+            let options = options.with_allow_http(true).with_default_headers(authorization);
             let store = HttpBuilder::new().with_url(url.as_str()).with_retry(retries).with_client_options(options);
             return Ok(Self { store: Box::new(store.build()?), root: Key::default() });
         }
@@ -210,6 +214,24 @@ impl Remote {
     }
 }
 
+/// A url without its user and password, and the header that tells them.
+fn split_user(url: &Url) -> (Url, HeaderMap) {
+    let (mut plain, mut headers) = (url.clone(), HeaderMap::new());
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let (user, password) = (decoded(url.username()), url.password().map(decoded));
+    if user.is_empty() && password.is_none() {
+        return (plain, headers);
+    }
+    // They can't fail for a url with a host.
+    let _ = (plain.set_username(""), plain.set_password(None));
+    let words = BASE64.encode(format!("{user}:{}", password.unwrap_or_default()));
+    if let Ok(mut value) = HeaderValue::from_str(&format!("Basic {words}")) {
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    (plain, headers)
+}
+
 fn time_for(size: u64) -> Duration {
     PATIENCE + Duration::from_secs(size / SLOWEST)
 }
@@ -230,4 +252,21 @@ fn in_one_line(error: &object_store::Error) -> String {
         cause = error.source();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_passwords() {
+        let check = |url: &str, expected: (&str, Option<&str>)| {
+            let (plain, headers) = split_user(&Url::parse(url).unwrap());
+            let header = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap());
+            assert_eq!((plain.as_str(), header), expected, "{url}");
+        };
+        check("https://cache.invalid/go", ("https://cache.invalid/go", None));
+        // `me:a b`
+        check("https://me:a%20b@cache.invalid/go", ("https://cache.invalid/go", Some("Basic bWU6YSBi")));
+    }
 }

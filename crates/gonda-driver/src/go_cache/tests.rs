@@ -131,7 +131,7 @@ async fn stores_that_do_not_work() {
     let mut false_one = object.clone();
     false_one[20] = if false_one[20] == b'0' { b'1' } else { b'0' };
     check(&answering(ok(length, &false_one), false), "its content is not the one that it says").await;
-    check(&answering(ok(length, &object[..length - 5]), false), "error decoding response body").await;
+    check(&answering(ok(length, &object[..length - 5]), false), "end of file before message length reached").await;
     check(&answering(ok(length - 5, &object[..length - 5]), false), "its content is").await;
     check(&answering(ok(usize::MAX / 4, b""), false), "more than any should").await;
     check(&answering(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n".to_vec(), false), "503").await;
@@ -150,7 +150,10 @@ fn bombs() {
     let mut bomb = format!("gonda go cache v1 {} 10\n", "0".repeat(64)).into_bytes();
     bomb.extend(zstd::bulk::compress(&vec![0; 1 << 24], 19).unwrap());
     let mut content = Vec::new();
-    assert_eq!(object::decode(&bomb, &mut content).unwrap_err(), "its content is longer than the 10 bytes that it says");
+    assert_eq!(
+        object::decode(&bomb, &mut content).unwrap_err(),
+        "its content is longer than the 10 bytes that it says"
+    );
     assert!(content.len() < 1 << 18);
 }
 

@@ -63,11 +63,8 @@ impl Proxy {
     pub fn answer_on(&self, listener: TcpListener) -> Result<()> {
         listener.set_nonblocking(true).map_err(no_listener)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(no_listener)?;
-        let served = Served {
-            store: self.store.clone(),
-            go_cache: self.go_cache.clone(),
-            record: Arc::clone(&self.record),
-        };
+        let served =
+            Served { store: self.store.clone(), go_cache: self.go_cache.clone(), record: Arc::clone(&self.record) };
         let task = tokio::spawn(accept(listener, served));
         lock(&self.tasks).push(task);
         Ok(())

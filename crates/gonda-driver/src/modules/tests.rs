@@ -163,6 +163,7 @@ impl Drop for Fake {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
 
 /// A source tree and its main modules.
 fn source(top: &Path, files: &[(&str, &str)]) -> Vec<MainModules> {

@@ -68,6 +68,8 @@ fn flags(args: &BuildArgs) -> Layer {
         test: config::test_word(args.test),
         go_cache: args.go_cache.clone(),
         jobs: args.jobs,
+        max_processes: args.max_processes,
+        min_free_disk: args.min_free_disk.clone(),
         compression_level: args.compression_level,
         ..Layer::default()
     }
