@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 use gonda_driver::go_cache;
 use gonda_driver::isolation::Isolation;
+<<<<<<< HEAD
 use gonda_driver::settings::{ChannelChoice, GoCacheMode, GoSettings, Limits, Network, Settings, TestMode};
+=======
+use gonda_driver::settings::{CgoCompiler, ChannelChoice, GoCacheMode, GoSettings, Network, Settings, TestMode};
+>>>>>>> main
 use gonda_driver::{Error, Kind, Result};
 use rattler_conda_types::Subdir;
 use serde::Deserialize;
@@ -25,6 +29,7 @@ pub(crate) struct Layer {
     pub(crate) network: Option<String>,
     pub(crate) test: Option<String>,
     pub(crate) go_cache: Option<String>,
+    pub(crate) cgo_compiler: Option<String>,
     pub(crate) jobs: Option<usize>,
     pub(crate) max_processes: Option<u32>,
     pub(crate) min_free_disk: Option<String>,
@@ -49,6 +54,7 @@ impl Layer {
             network: self.network.or(lower.network),
             test: self.test.or(lower.test),
             go_cache: self.go_cache.or(lower.go_cache),
+            cgo_compiler: self.cgo_compiler.or(lower.cgo_compiler),
             jobs: self.jobs.or(lower.jobs),
             max_processes: self.max_processes.or(lower.max_processes),
             min_free_disk: self.min_free_disk.or(lower.min_free_disk),
@@ -167,6 +173,7 @@ fn from_variables(surroundings: &Surroundings) -> Result<Layer> {
         network: text("GONDA_NETWORK"),
         test: text("GONDA_TEST"),
         go_cache: text("GONDA_GO_CACHE"),
+        cgo_compiler: text("GONDA_CGO_COMPILER"),
         jobs: number("GONDA_JOBS")?.and_then(|value| usize::try_from(value).ok()),
         max_processes: number("GONDA_MAX_PROCESSES")?.and_then(|value| u32::try_from(value).ok()),
         min_free_disk: text("GONDA_MIN_FREE_DISK"),
@@ -279,12 +286,19 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         Some(url) if url.contains("://") => GoCacheMode::Store(go_cache::check_url(url)?),
         Some(other) => return Err(wrong_value("go-cache", other, "private, shared or a store's url")),
     };
+<<<<<<< HEAD
     let mut limits = Limits::default();
     limits.processes = layer.max_processes.unwrap_or(limits.processes);
     if let Some(text) = &layer.min_free_disk {
         limits.free_disk =
             bytes(text).ok_or_else(|| wrong_value("min-free-disk", text, "a size such as 500M or 1G"))?;
     }
+=======
+    let cgo_compiler = layer
+        .cgo_compiler
+        .as_deref()
+        .map(|name| CgoCompiler::named(name).ok_or_else(|| wrong_value("cgo-compiler", name, "conda or zig")));
+>>>>>>> main
     let jobs = layer.jobs.filter(|jobs| *jobs > 0);
     Ok(Settings {
         cache_root: surroundings.cache_root()?,
@@ -308,7 +322,11 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         go_cache,
+<<<<<<< HEAD
         limits,
+=======
+        cgo_compiler: cgo_compiler.transpose()?,
+>>>>>>> main
         go: GoSettings {
             goproxy: layer.goproxy,
             gonosumdb: layer.gonosumdb,

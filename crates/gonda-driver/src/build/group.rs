@@ -66,6 +66,7 @@ async fn attempt(
     checkout: &mut Option<Checkout>,
     answers: Answers,
 ) -> Option<Ended> {
+    let mut common = common.clone();
     let mut finished = before.to_vec();
     let mut answered = false;
     let mut reports = Vec::new();
@@ -82,6 +83,7 @@ async fn attempt(
             reports.push(JobReport::of(output, Status::NotTried { reason }, started.elapsed(), None));
             continue;
         }
+<<<<<<< HEAD
         let mut job = Job::new(common, planned);
         let work = async {
             Ok(match job.decide(checkout, source, &finished, answers).await? {
@@ -94,6 +96,16 @@ async fn attempt(
         let result = match leaving_room(&settings.cache_root, settings.limits.free_disk, work).await {
             Ok(Some(status)) => Ok(status),
             Ok(None) => return None,
+=======
+        let mut job = Job::new(&common, planned);
+        let result = match job.decide(checkout, source, &finished, answers).await {
+            Ok(Next::Build(..)) if answered => return None,
+            Ok(Next::Build(solved, inputs)) => job.make(checkout, &solved, &inputs).await,
+            Ok(Next::Done(status)) => {
+                answered |= matches!(status, Status::Unchanged(_));
+                Ok(status)
+            }
+>>>>>>> main
             Err(error) => Err(error),
         };
         answered |= matches!(result, Ok(Status::Unchanged(_)));
@@ -104,6 +116,9 @@ async fn attempt(
         common.events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
         if !ok {
             broken = Some(output.name.clone());
+        }
+        if let Some(package) = status.package() {
+            common.local.show(package);
         }
         finished.push(job.output.pinned());
         if script_failed && let Some(checkout) = checkout {

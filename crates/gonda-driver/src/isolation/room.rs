@@ -428,7 +428,11 @@ impl Room {
         setup.processes = self.spec.processes;
         setup.links.clone_from(&self.spec.links);
         setup.formats.clone_from(&self.spec.formats);
-        super::mounts::run(setup, reach, command.hidden, on_line, log).await
+        let ended = super::mounts::run(setup, reach, command.hidden, on_line, log).await;
+        if ended.is_err() {
+            super::known::forget();
+        }
+        ended
     }
 }
 

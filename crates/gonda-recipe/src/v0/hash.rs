@@ -30,21 +30,25 @@ fn write(out: &mut String, value: &Value) {
             out.push(']');
         }
         Value::Object(items) => {
-            let mut keys: Vec<&String> = items.keys().collect();
+            let mut items: Vec<(&String, &Value)> = items.iter().collect();
             // Python sorts by code point, which in UTF-8 is the order of the bytes.
-            keys.sort();
-            out.push('{');
-            for (i, key) in keys.into_iter().enumerate() {
-                if i > 0 {
-                    out.push_str(", ");
-                }
-                write_text(out, key);
-                out.push_str(": ");
-                write(out, &items[key]);
-            }
-            out.push('}');
+            items.sort_by_key(|(key, _)| *key);
+            write_mapping(out, items.into_iter());
         }
     }
+}
+
+fn write_mapping<'v>(out: &mut String, items: impl Iterator<Item = (&'v String, &'v Value)>) {
+    out.push('{');
+    for (i, (key, value)) in items.enumerate() {
+        if i > 0 {
+            out.push_str(", ");
+        }
+        write_text(out, key);
+        out.push_str(": ");
+        write(out, value);
+    }
+    out.push('}');
 }
 
 fn write_text(out: &mut String, text: &str) {
@@ -76,9 +80,12 @@ pub fn hash(contents: &std::collections::BTreeMap<String, Value>) -> Option<Stri
     if contents.is_empty() {
         return None;
     }
-    let contents = Value::Object(contents.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
-    let digest = hex::encode(Sha1::digest(python_json(&contents).as_bytes()));
-    Some(format!("h{}", &digest[..7]))
+    let mut json = String::new();
+    write_mapping(&mut json, contents.iter());
+    let digest = Sha1::digest(json.as_bytes());
+    let mut hash = format!("h{}", hex::encode(&digest[..4]));
+    hash.truncate(8);
+    Some(hash)
 }
 
 #[cfg(test)]

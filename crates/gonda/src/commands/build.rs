@@ -67,6 +67,7 @@ fn flags(args: &BuildArgs) -> Layer {
         network: config::network_word(args.network),
         test: config::test_word(args.test),
         go_cache: args.go_cache.clone(),
+        cgo_compiler: args.cgo_compiler.clone(),
         jobs: args.jobs,
         max_processes: args.max_processes,
         min_free_disk: args.min_free_disk.clone(),
