@@ -49,13 +49,10 @@ pub struct Settings {
     pub jobs: usize,
     /// What a job's GOCACHE starts with.
     pub go_cache: GoCacheMode,
-<<<<<<< HEAD
     /// What a job may take of the machine.
     pub limits: Limits,
-=======
     /// Which C compiler cgo gets; `None` leaves it to the recipe's `extra.gonda.cgo`.
     pub cgo_compiler: Option<CgoCompiler>,
->>>>>>> main
     /// Go's module settings, from the user's configuration.
     pub go: GoSettings,
     /// The caller's environment: only names that a recipe lists in `script_env` (and, with an open network, proxies

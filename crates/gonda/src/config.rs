@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 
 use gonda_driver::go_cache;
 use gonda_driver::isolation::Isolation;
-<<<<<<< HEAD
-use gonda_driver::settings::{ChannelChoice, GoCacheMode, GoSettings, Limits, Network, Settings, TestMode};
-=======
-use gonda_driver::settings::{CgoCompiler, ChannelChoice, GoCacheMode, GoSettings, Network, Settings, TestMode};
->>>>>>> main
+use gonda_driver::settings::{
+    CgoCompiler, ChannelChoice, GoCacheMode, GoSettings, Limits, Network, Settings, TestMode,
+};
 use gonda_driver::{Error, Kind, Result};
 use rattler_conda_types::Subdir;
 use serde::Deserialize;
@@ -286,19 +284,16 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         Some(url) if url.contains("://") => GoCacheMode::Store(go_cache::check_url(url)?),
         Some(other) => return Err(wrong_value("go-cache", other, "private, shared or a store's url")),
     };
-<<<<<<< HEAD
     let mut limits = Limits::default();
     limits.processes = layer.max_processes.unwrap_or(limits.processes);
     if let Some(text) = &layer.min_free_disk {
         limits.free_disk =
             bytes(text).ok_or_else(|| wrong_value("min-free-disk", text, "a size such as 500M or 1G"))?;
     }
-=======
     let cgo_compiler = layer
         .cgo_compiler
         .as_deref()
         .map(|name| CgoCompiler::named(name).ok_or_else(|| wrong_value("cgo-compiler", name, "conda or zig")));
->>>>>>> main
     let jobs = layer.jobs.filter(|jobs| *jobs > 0);
     Ok(Settings {
         cache_root: surroundings.cache_root()?,
@@ -322,11 +317,8 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         go_cache,
-<<<<<<< HEAD
         limits,
-=======
         cgo_compiler: cgo_compiler.transpose()?,
->>>>>>> main
         go: GoSettings {
             goproxy: layer.goproxy,
             gonosumdb: layer.gonosumdb,

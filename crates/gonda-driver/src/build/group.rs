@@ -83,8 +83,7 @@ async fn attempt(
             reports.push(JobReport::of(output, Status::NotTried { reason }, started.elapsed(), None));
             continue;
         }
-<<<<<<< HEAD
-        let mut job = Job::new(common, planned);
+        let mut job = Job::new(&common, planned);
         let work = async {
             Ok(match job.decide(checkout, source, &finished, answers).await? {
                 Next::Build(..) if answered => None,
@@ -96,16 +95,6 @@ async fn attempt(
         let result = match leaving_room(&settings.cache_root, settings.limits.free_disk, work).await {
             Ok(Some(status)) => Ok(status),
             Ok(None) => return None,
-=======
-        let mut job = Job::new(&common, planned);
-        let result = match job.decide(checkout, source, &finished, answers).await {
-            Ok(Next::Build(..)) if answered => return None,
-            Ok(Next::Build(solved, inputs)) => job.make(checkout, &solved, &inputs).await,
-            Ok(Next::Done(status)) => {
-                answered |= matches!(status, Status::Unchanged(_));
-                Ok(status)
-            }
->>>>>>> main
             Err(error) => Err(error),
         };
         answered |= matches!(result, Ok(Status::Unchanged(_)));

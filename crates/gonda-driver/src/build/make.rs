@@ -74,15 +74,12 @@ impl Job {
         spec.binds = script::passed_files(&self.script_settings(checkout, solved));
         let crossing = self.crossing(checkout, solved)?;
         crossing::equip(&mut spec, mode, &crossing);
-<<<<<<< HEAD
         // What Go asks for a shared build cache is gonda itself.
         spec.own |= matches!(settings.go_cache, GoCacheMode::Store(_));
-=======
         // On Windows a compiler is a command, not a program of gonda's own.
         let zig = solved.zig.as_ref().filter(|_| cfg!(unix));
         let tools = zig.map(|_| checkout.workspace.path().join(format!("zig{}", self.index)));
         spec.tools.clone_from(&tools);
->>>>>>> main
         let modules = spec.modules.clone();
         let mut room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
