@@ -219,7 +219,8 @@ impl Machine for Bench<'_> {
             Some((locked, _)) => {
                 let records = solved.map_err(|error| locked.unsolvable("test", error))?;
                 // The recipe's own packages are built, not locked.
-                let others: Vec<&RepoDataRecord> = records.iter().filter(|record| !self.is_own(record)).collect();
+                let others: Vec<&RepoDataRecord> =
+                    records.iter().filter(|record| !self.bed.packages.holds(record)).collect();
                 locked.check_members(&others)?;
                 records
             }
@@ -287,12 +288,6 @@ impl Machine for Bench<'_> {
 }
 
 impl Bench<'_> {
-    /// Whether a package lies where the one under test does.
-    fn is_own(&self, record: &RepoDataRecord) -> bool {
-        let folder = std::path::absolute(self.bed.packages);
-        record.url.to_file_path().is_ok_and(|file| folder.is_ok_and(|folder| file.starts_with(folder)))
-    }
-
     /// The test's folders are seen where they are: a test environment has its real prefix.
     async fn run_in_room(&self, command: Command, platform: Subdir, log: &Path) -> Result<Exit> {
         let mut spec = RoomSpec::new(&self.room);

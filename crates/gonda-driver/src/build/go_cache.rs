@@ -46,12 +46,6 @@ impl Job {
             return Ok(());
         }
         let layer = StdLayer::new(&settings.cache_root, &self.key(solved, cgo));
-        if matches!(settings.go_cache, GoCacheMode::Store(_)) {
-            // The store has it, or gets it from this job.
-            let found = modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?.modules;
-            let there = layer.serving(&self.source_key(&found)?);
-            return room.set_go_cache(there.map_or(GoCache::Own, GoCache::Layer));
-        }
         match self.std_layer(checkout, solved, modules, room, &layer, cgo).await {
             Ok(Some(folder)) => room.set_go_cache(GoCache::Layer(folder)),
             Ok(None) => room.set_go_cache(GoCache::Own),
@@ -92,6 +86,10 @@ impl Job {
         }
         let folder = match layer.offer(&wanted).await? {
             Offer::Serves(folder) => folder,
+            // The store has what the layer lacks, or gets it from this job.
+            Offer::Grows(_) if matches!(self.common.request.settings.go_cache, GoCacheMode::Store(_)) => {
+                return Ok(None);
+            }
             Offer::Grows(growth) => {
                 self.compile(checkout, solved, room, &growth).await?;
                 growth.finish().await?
