@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::measure::measure;
 use super::table::{self, Goal, Row};
-use crate::project::{build_bench, output, scratch};
+use crate::project::{build_packer, output, scratch};
 use crate::setup::{self, Python};
 
 /// conda-build's level, which conda-package-handling has by default.
@@ -22,7 +22,7 @@ pub(super) fn run(megabytes: u64, runs: usize) -> Result<()> {
         bail!("no runs, no medians");
     }
     setup::crates()?;
-    let packer = build_bench("gonda-packager", "pack")?;
+    let packer = build_packer()?;
     let handling = setup::optional("conda-package-handling", setup::packer());
     let rattler = setup::optional("py-rattler-build", setup::peer());
     let folder = tempfile::Builder::new().prefix("bench-pack-").tempdir_in(scratch()?)?;
