@@ -153,10 +153,18 @@ impl Channels {
     /// [`Kind::Unavailable`]: a channel that can't be read, or requirements that no set of packages fulfils, with the
     /// solver's explanation as the cause. [`Kind::Usage`]: a spec that is none.
     pub async fn solve(&self, request: &SolveRequest) -> Result<Vec<RepoDataRecord>> {
+        self.attempt(request).await?
+    }
+
+    /// As [`Channels::solve`], but that no set of packages fulfils the requirements is an answer, the inner error.
+    ///
+    /// # Errors
+    /// As [`Channels::solve`], but for that.
+    pub async fn attempt(&self, request: &SolveRequest) -> Result<Result<Vec<RepoDataRecord>>> {
         let specs = parse_specs(&request.what, &request.specs)?;
         let constraints = parse_specs(&request.what, &request.constraints)?;
         if specs.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Ok(Vec::new()));
         }
         let repodata = self.repodata(request, &specs).await?;
 
@@ -180,9 +188,10 @@ impl Channels {
             Ok(result) => {
                 let mut records = result.records;
                 records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
-                Ok(records)
+                Ok(Ok(records))
             }
-            Err(error) => Err(self.unsolvable(request, &specs, &found, error)),
+            Err(SolveError::Cancelled) => Err(Error::new(Kind::Interrupted, "solving was cancelled")),
+            Err(error) => Ok(Err(self.unsolvable(request, &specs, &found, error))),
         }
     }
 
@@ -360,7 +369,6 @@ impl Channels {
     ) -> Error {
         let explanation = match error {
             SolveError::Unsolvable(reasons) => reasons.join("\n").trim().to_owned(),
-            SolveError::Cancelled => return Error::new(Kind::Interrupted, "solving was cancelled"),
             other => other.to_string(),
         };
         let unknown: Vec<String> = specs

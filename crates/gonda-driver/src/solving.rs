@@ -9,14 +9,16 @@ use rattler_conda_types::{RepoDataRecord, Subdir};
 use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::Selection;
 use crate::settings::Settings;
-use crate::{Events, Result};
+use crate::{Error, Events, Result};
 
 /// The outputs of a rendering, finalised with environments solved from channels, nothing built. Outputs that need one
-/// another are solved without each other, as `conda render` does; what is skipped stays as it was rendered.
+/// another are solved without each other, as `conda render` does; what is skipped stays as it was rendered. So do the
+/// requirements of an environment that can't be solved, with a warning (conda-build's render.py, `finalize_metadata`).
 ///
 /// # Errors
-/// A channel that can't be asked; an environment that can't be solved; pins that can't be made.
+/// A channel that can't be asked; pins that can't be made of solved environments.
 pub async fn finalized(selection: &Selection, settings: &Settings, events: &Events) -> Result<Vec<Output>> {
+    selection.refuse_unknown_platforms()?;
     let rendering = &selection.rendering;
     let names = settings.channels.resolve(rendering.channel_sources.as_deref());
     let solver = Solver {
@@ -32,7 +34,10 @@ pub async fn finalized(selection: &Selection, settings: &Settings, events: &Even
             outputs.push(output.clone());
             continue;
         }
-        let output = solver.output(index, &finished).await?;
+        let (output, unsolved) = solver.output(index, &finished).await?;
+        for error in &unsolved {
+            events.warn("", not_final(&output, error));
+        }
         finished.push(PinnedOutput {
             name: output.name.clone(),
             version: output.version.clone(),
@@ -41,6 +46,18 @@ pub async fn finalized(selection: &Selection, settings: &Settings, events: &Even
         outputs.push(output);
     }
     Ok(outputs)
+}
+
+/// What to say of an environment that can't be solved.
+fn not_final(output: &Output, error: &Error) -> String {
+    let mut text = format!("`{}` is not final, its requirements stay as written: {error}", output.filename());
+    if let Some(cause) = &error.cause {
+        text.push_str(&format!(":\n{cause}"));
+    }
+    if let Some(help) = &error.help {
+        text.push_str(&format!("\n{help}"));
+    }
+    text
 }
 
 struct Solver<'a> {
@@ -53,33 +70,45 @@ struct Solver<'a> {
 
 impl Solver<'_> {
     /// Solves the environments of output `index`, and finalises it with them. The build environment comes first, for its
-    /// strong run exports enter the host environment. `finished` are the outputs that it may pin.
-    async fn output(&self, index: usize, finished: &[PinnedOutput]) -> Result<Output> {
+    /// strong run exports enter the host environment. `finished` are the outputs that it may pin. Beside the output:
+    /// why environments can't be solved.
+    async fn output(&self, index: usize, finished: &[PinnedOutput]) -> Result<(Output, Vec<Error>)> {
         let world = DiskWorld { environ: self.settings.caller_environment.clone(), ..DiskWorld::default() };
         let output = &self.rendering.outputs[index];
         let mut resolved = Resolved { outputs: finished.to_vec(), ..Resolved::default() };
+        let mut unsolved = Vec::new();
 
         let mut specs = self.rendering.specs(index, Env::Build, &resolved, &world)?;
         let merged = output.build.merge_build_host;
         if merged {
             specs.extend(self.rendering.specs(index, Env::Host, &resolved, &world)?);
         }
-        resolved.build = self.environment(output, "build", &specs, output.build_platform).await?;
+        match self.environment(output, "build", &specs, output.build_platform).await? {
+            Ok(packages) => resolved.build = packages,
+            Err(error) => unsolved.push(error),
+        }
         if !merged {
             let specs = self.rendering.specs(index, Env::Host, &resolved, &world)?;
-            resolved.host = self.environment(output, "host", &specs, output.target_platform).await?;
+            match self.environment(output, "host", &specs, output.target_platform).await? {
+                Ok(packages) => resolved.host = packages,
+                Err(error) => unsolved.push(error),
+            }
         }
-        Ok(self.rendering.finalize(index, &resolved, &world)?)
+        match self.rendering.finalize(index, &resolved, &world) {
+            // Without its environment a pin may not be there to be made.
+            Err(_) if !unsolved.is_empty() => Ok((output.clone(), unsolved)),
+            finalized => Ok((finalized?, unsolved)),
+        }
     }
 
-    /// The packages of one environment, which errors call `which`.
+    /// The packages of one environment, which errors call `which`; the inner error says why it can't be solved.
     async fn environment(
         &self,
         output: &Output,
         which: &str,
         specs: &[String],
         platform: Subdir,
-    ) -> Result<Vec<ResolvedPackage>> {
+    ) -> Result<Result<Vec<ResolvedPackage>>> {
         let native = platform == self.settings.build_platform;
         let request = SolveRequest {
             what: format!("{which} environment of `{}`", output.name),
@@ -89,8 +118,10 @@ impl Solver<'_> {
             virtual_packages: channels::virtual_packages(platform, native)?,
             extra_channel: None,
         };
-        let records = self.channels.solve(&request).await?;
-        resolve(&self.channels, &records, specs).await
+        match self.channels.attempt(&request).await? {
+            Ok(records) => resolve(&self.channels, &records, specs).await.map(Ok),
+            Err(unsolvable) => Ok(Err(unsolvable)),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{RecipeError, RecipeErrors};
 #[derive(Debug, Clone)]
 pub(crate) enum Fail {
     /// `CondaBuildUserError` and `SystemExit`: at some points rendering goes on with what it has.
-    User(Box<RecipeError>),
+    User(Box<RecipeErrors>),
     /// Anything else.
     Fatal(Box<RecipeErrors>),
 }
@@ -23,8 +23,7 @@ pub(crate) enum Fail {
 impl Fail {
     pub(crate) fn into_errors(self) -> RecipeErrors {
         match self {
-            Self::User(error) => RecipeErrors(vec![*error]),
-            Self::Fatal(errors) => *errors,
+            Self::User(errors) | Self::Fatal(errors) => *errors,
         }
     }
 
@@ -33,7 +32,25 @@ impl Fail {
     }
 
     pub(crate) fn user(error: RecipeError) -> Self {
-        Self::User(Box::new(error))
+        Self::User(Box::new(RecipeErrors(vec![error])))
+    }
+
+    /// `Ok` without failures, else [`Fail::several`].
+    pub(crate) fn all(failures: Vec<Self>) -> Result<(), Self> {
+        if failures.is_empty() { Ok(()) } else { Err(Self::several(failures)) }
+    }
+
+    /// Several failures as one, which is fatal if one of them is. What is said twice is said once.
+    pub(crate) fn several(failures: Vec<Self>) -> Self {
+        let fatal = failures.iter().any(|failure| matches!(failure, Self::Fatal(_)));
+        let mut errors: Vec<RecipeError> = Vec::new();
+        for error in failures.into_iter().flat_map(|failure| failure.into_errors().0) {
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+        }
+        let errors = Box::new(RecipeErrors(errors));
+        if fatal { Self::Fatal(errors) } else { Self::User(errors) }
     }
 
     /// A selector that can't be evaluated, in the recipe.
@@ -53,6 +70,16 @@ impl Fail {
         };
         let error = at_line(&session.file, &session.text, line, None, message, help);
         if fatal { Self::fatal(error) } else { Self::user(error) }
+    }
+}
+
+/// The name, if a mistake is that a name is undefined.
+pub(crate) fn undefined_name(error: &TemplateError) -> Option<&str> {
+    match &error.cause {
+        Cause::Runtime(error) if error.kind == ErrorKind::Undefined => {
+            error.message.strip_suffix("' is undefined").and_then(|name| name.strip_prefix('\''))
+        }
+        _ => None,
     }
 }
 

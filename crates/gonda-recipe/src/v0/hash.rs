@@ -5,12 +5,30 @@ use sha1::{Digest, Sha1};
 
 /// JSON as Python's `json.dumps(value, sort_keys=True)` writes it: `", "` and `": "`, sorted keys, ASCII only.
 pub(crate) fn python_json(value: &Value) -> String {
+    indented_json(value, 0)
+}
+
+/// The same on lines of their own, with `indent` blanks a level (`json.dumps(…, indent=…)`); on one line with none.
+pub(crate) fn indented_json(value: &Value, indent: usize) -> String {
     let mut out = String::new();
-    write(&mut out, value);
+    write(&mut out, value, indent, 0);
     out
 }
 
-fn write(out: &mut String, value: &Value) {
+/// Ends an item of a collection: a comma if another follows, and a new line if there is an indent.
+fn separate(out: &mut String, comma: bool, indent: usize, depth: usize) {
+    out.push_str(match (comma, indent) {
+        (true, 0) => ", ",
+        (true, _) => ",",
+        (false, _) => "",
+    });
+    if indent > 0 {
+        out.push('\n');
+        out.push_str(&" ".repeat(indent * depth));
+    }
+}
+
+fn write(out: &mut String, value: &Value, indent: usize, depth: usize) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
@@ -22,10 +40,11 @@ fn write(out: &mut String, value: &Value) {
         Value::Array(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push_str(", ");
-                }
-                write(out, item);
+                separate(out, i > 0, indent, depth + 1);
+                write(out, item, indent, depth + 1);
+            }
+            if !items.is_empty() {
+                separate(out, false, indent, depth);
             }
             out.push(']');
         }
@@ -35,12 +54,13 @@ fn write(out: &mut String, value: &Value) {
             keys.sort();
             out.push('{');
             for (i, key) in keys.into_iter().enumerate() {
-                if i > 0 {
-                    out.push_str(", ");
-                }
+                separate(out, i > 0, indent, depth + 1);
                 write_text(out, key);
                 out.push_str(": ");
-                write(out, &items[key]);
+                write(out, &items[key], indent, depth + 1);
+            }
+            if !items.is_empty() {
+                separate(out, false, indent, depth);
             }
             out.push('}');
         }

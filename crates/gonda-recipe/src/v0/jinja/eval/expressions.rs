@@ -118,10 +118,7 @@ impl Evaluator<'_> {
                 }
                 match otherwise {
                     Some(otherwise) => self.eval(otherwise),
-                    None => Ok(self.undefined(
-                        "",
-                        "the inline if-expression evaluated to false and no else section was defined".to_owned(),
-                    )),
+                    None => Ok(Self::nothing()),
                 }
             }
         }
