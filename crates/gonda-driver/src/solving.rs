@@ -1,7 +1,9 @@
-//! Finalising outputs with environments solved from channels, nothing built: `gonda render --finalize solve`. What a
-//! build does beside it (locks, the toolchain that go.mod asks for) stands in `build/job.rs`.
+//! Environments and what follows from them: the packages of an output's build and host environment are chosen, one after
+//! the other, and the output is finalised with them. How packages are chosen differs: a build has locks and the toolchain
+//! that go.mod asks for (`build/environments.rs`), `gonda render --finalize solve` just solves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use gonda_recipe::{DiskWorld, Env, Output, PinnedOutput, Rendering, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
@@ -10,6 +12,56 @@ use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::Selection;
 use crate::settings::Settings;
 use crate::{Error, Events, Result};
+
+/// The solved environments of an output.
+pub(crate) struct Solved {
+    pub(crate) build: Vec<RepoDataRecord>,
+    pub(crate) host: Vec<RepoDataRecord>,
+}
+
+/// Chooses the packages of environments.
+pub(crate) trait Choose: Sync {
+    /// The channels that packages come from.
+    fn channels(&self) -> &Channels;
+
+    /// The packages of one environment.
+    fn choose(
+        &self,
+        env: Env,
+        specs: &[String],
+        platform: Subdir,
+    ) -> impl Future<Output = Result<Vec<RepoDataRecord>>> + Send;
+}
+
+/// Output `index`, finalised, and its environments. The build environment comes first, for its strong run exports enter
+/// the host environment. `finished` are the outputs that it may pin.
+pub(crate) async fn finalize(
+    rendering: &Rendering,
+    index: usize,
+    finished: &[PinnedOutput],
+    environ: &BTreeMap<String, String>,
+    chooser: &impl Choose,
+) -> Result<(Output, Solved)> {
+    let world = DiskWorld { environ: environ.clone(), ..DiskWorld::default() };
+    let output = &rendering.outputs[index];
+    let mut resolved = Resolved { outputs: finished.to_vec(), ..Resolved::default() };
+
+    let mut specs = rendering.specs(index, Env::Build, &resolved, &world)?;
+    let merged = output.build.merge_build_host;
+    if merged {
+        specs.extend(rendering.specs(index, Env::Host, &resolved, &world)?);
+    }
+    let build = chooser.choose(Env::Build, &specs, output.build_platform).await?;
+    resolved.build = resolve(chooser.channels(), &build, &specs).await?;
+
+    let mut host = Vec::new();
+    if !merged {
+        let specs = rendering.specs(index, Env::Host, &resolved, &world)?;
+        host = chooser.choose(Env::Host, &specs, output.target_platform).await?;
+        resolved.host = resolve(chooser.channels(), &host, &specs).await?;
+    }
+    Ok((rendering.finalize(index, &resolved, &world)?, Solved { build, host }))
+}
 
 /// The outputs of a rendering, finalised with environments solved from channels, nothing built. Outputs that need one
 /// another are solved without each other, as `conda render` does; what is skipped stays as it was rendered. So do the
@@ -21,12 +73,8 @@ pub async fn finalized(selection: &Selection, settings: &Settings, events: &Even
     selection.refuse_unknown_platforms()?;
     let rendering = &selection.rendering;
     let names = settings.channels.resolve(rendering.channel_sources.as_deref());
-    let solver = Solver {
-        rendering,
-        channels: Channels::open(settings.channel_settings(names), events.clone())?,
-        settings,
-        left_out: rendering.outputs.iter().map(|output| output.name.as_str()).collect(),
-    };
+    let channels = Channels::open(settings.channel_settings(names), events.clone())?;
+    let own: BTreeSet<&str> = rendering.outputs.iter().map(|output| output.name.as_str()).collect();
     let mut finished = Vec::new();
     let mut outputs = Vec::with_capacity(rendering.outputs.len());
     for (index, output) in rendering.outputs.iter().enumerate() {
@@ -34,15 +82,20 @@ pub async fn finalized(selection: &Selection, settings: &Settings, events: &Even
             outputs.push(output.clone());
             continue;
         }
-        let (output, unsolved) = solver.output(index, &finished).await?;
+        let unsolved = Mutex::default();
+        let chooser =
+            FromChannels { channels: &channels, settings, name: &output.name, left_out: &own, unsolved: &unsolved };
+        let finalized = finalize(rendering, index, &finished, &settings.caller_environment, &chooser).await;
+        let unsolved = unsolved.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let output = match finalized {
+            // Without its environment a pin may not be there to be made.
+            Err(_) if !unsolved.is_empty() => output.clone(),
+            finalized => finalized?.0,
+        };
         for error in &unsolved {
             events.warn("", not_final(&output, error));
         }
-        finished.push(PinnedOutput {
-            name: output.name.clone(),
-            version: output.version.clone(),
-            build_string: output.build_string.clone(),
-        });
+        finished.push(output.pinned());
         outputs.push(output);
     }
     Ok(outputs)
@@ -60,68 +113,37 @@ fn not_final(output: &Output, error: &Error) -> String {
     text
 }
 
-struct Solver<'a> {
-    rendering: &'a Rendering,
-    channels: Channels,
+/// Solves with nothing but channels.
+struct FromChannels<'a> {
+    channels: &'a Channels,
     settings: &'a Settings,
+    /// The output's name, for errors.
+    name: &'a str,
     /// Packages that are not asked for: the recipe's own, which are not built yet.
-    left_out: BTreeSet<&'a str>,
+    left_out: &'a BTreeSet<&'a str>,
+    /// Why environments can't be solved; they count as empty.
+    unsolved: &'a Mutex<Vec<Error>>,
 }
 
-impl Solver<'_> {
-    /// Solves the environments of output `index`, and finalises it with them. The build environment comes first, for its
-    /// strong run exports enter the host environment. `finished` are the outputs that it may pin. Beside the output:
-    /// why environments can't be solved.
-    async fn output(&self, index: usize, finished: &[PinnedOutput]) -> Result<(Output, Vec<Error>)> {
-        let world = DiskWorld { environ: self.settings.caller_environment.clone(), ..DiskWorld::default() };
-        let output = &self.rendering.outputs[index];
-        let mut resolved = Resolved { outputs: finished.to_vec(), ..Resolved::default() };
-        let mut unsolved = Vec::new();
-
-        let mut specs = self.rendering.specs(index, Env::Build, &resolved, &world)?;
-        let merged = output.build.merge_build_host;
-        if merged {
-            specs.extend(self.rendering.specs(index, Env::Host, &resolved, &world)?);
-        }
-        match self.environment(output, "build", &specs, output.build_platform).await? {
-            Ok(packages) => resolved.build = packages,
-            Err(error) => unsolved.push(error),
-        }
-        if !merged {
-            let specs = self.rendering.specs(index, Env::Host, &resolved, &world)?;
-            match self.environment(output, "host", &specs, output.target_platform).await? {
-                Ok(packages) => resolved.host = packages,
-                Err(error) => unsolved.push(error),
-            }
-        }
-        match self.rendering.finalize(index, &resolved, &world) {
-            // Without its environment a pin may not be there to be made.
-            Err(_) if !unsolved.is_empty() => Ok((output.clone(), unsolved)),
-            finalized => Ok((finalized?, unsolved)),
-        }
+impl Choose for FromChannels<'_> {
+    fn channels(&self) -> &Channels {
+        self.channels
     }
 
-    /// The packages of one environment, which errors call `which`; the inner error says why it can't be solved.
-    async fn environment(
-        &self,
-        output: &Output,
-        which: &str,
-        specs: &[String],
-        platform: Subdir,
-    ) -> Result<Result<Vec<ResolvedPackage>>> {
+    async fn choose(&self, env: Env, specs: &[String], platform: Subdir) -> Result<Vec<RepoDataRecord>> {
         let native = platform == self.settings.build_platform;
         let request = SolveRequest {
-            what: format!("{which} environment of `{}`", output.name),
+            what: format!("{} environment of `{}`", env.name(), self.name),
             specs: specs.iter().filter(|spec| !self.left_out.contains(name_of(spec))).cloned().collect(),
             constraints: Vec::new(),
             platform,
             virtual_packages: channels::virtual_packages(platform, native)?,
             extra_channel: None,
         };
-        match self.channels.attempt(&request).await? {
-            Ok(records) => resolve(&self.channels, &records, specs).await.map(Ok),
-            Err(unsolvable) => Ok(Err(unsolvable)),
-        }
+        Ok(self.channels.attempt(&request).await?.unwrap_or_else(|unsolvable| {
+            self.unsolved.lock().unwrap_or_else(PoisonError::into_inner).push(unsolvable);
+            Vec::new()
+        }))
     }
 }
 

@@ -87,6 +87,12 @@ pub struct Output {
 }
 
 impl Output {
+    /// What other outputs pin of it.
+    #[must_use]
+    pub fn pinned(&self) -> PinnedOutput {
+        PinnedOutput { name: self.name.clone(), version: self.version.clone(), build_string: self.build_string.clone() }
+    }
+
     /// The subdir of the channel that the package goes to: `noarch`, or the target platform.
     #[must_use]
     pub fn subdir(&self) -> String {
@@ -157,6 +163,17 @@ pub enum Env {
     Build,
     /// Libraries for the target.
     Host,
+}
+
+impl Env {
+    /// As recipes call it: `build`, `host`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Host => "host",
+        }
+    }
 }
 
 /// One place the source comes from, with what is done to it.

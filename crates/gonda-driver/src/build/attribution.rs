@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::job::{Group, Job, Solved};
+use super::group::Checkout;
+use super::job::Job;
 use super::modules::has_go;
 use crate::Result;
 use crate::modules::GoRunner as _;
 use crate::script::go_platform;
+use crate::solving::Solved;
 
 /// What a line of a script's output shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,12 +172,12 @@ impl Job {
     pub(super) async fn attribute(
         &self,
         causes: &Causes,
-        group: &Group,
+        checkout: &Checkout,
         solved: &Solved,
         (work, build_env): (&Path, &Path),
     ) -> Option<String> {
         if causes.may_be_cgo() && has_go(solved) && !self.asks_for_cgo() {
-            let asked = tokio::time::timeout(LONGEST, self.packages_with_cgo(group, work, build_env)).await;
+            let asked = tokio::time::timeout(LONGEST, self.packages_with_cgo(checkout, work, build_env)).await;
             let packages = asked.ok().and_then(Result::ok).unwrap_or_default();
             if let Some(cure) = name_packages(&packages) {
                 return Some(cure);
@@ -190,11 +192,11 @@ impl Job {
     }
 
     /// Packages that the source's programs are made of, with files that only cgo compiles.
-    async fn packages_with_cgo(&self, group: &Group, work: &Path, build_env: &Path) -> Result<Vec<Listed>> {
-        let Some(runner) = self.go_runner(group, build_env)? else { return Ok(Vec::new()) };
+    async fn packages_with_cgo(&self, checkout: &Checkout, work: &Path, build_env: &Path) -> Result<Vec<Listed>> {
+        let Some(runner) = self.go_runner(checkout, build_env)? else { return Ok(Vec::new()) };
         let found = crate::modules::find_main_modules(work, work, &[])?;
-        let proxy = self.module_store(build_env, self.request.settings.offline)?.serve().await?;
-        let mod_cache = group.workspace.path().join("go-home").join("mod");
+        let proxy = self.module_store(build_env, self.common.request.settings.offline)?.serve().await?;
+        let mod_cache = checkout.workspace.path().join("go-home").join("mod");
         let (goos, goarch) = go_platform(self.output.target_platform).unwrap_or_default();
         let env = [
             // With it, `go list` tells apart what it leaves out without it.

@@ -10,20 +10,20 @@ use crate::{Error, Kind, Phase, Result, index};
 
 impl Job {
     pub(super) async fn test(&self, artifact: &Artifact) -> Result<TestSummary> {
-        let settings = &self.request.settings;
+        let settings = &self.common.request.settings;
         if settings.test == TestMode::Skip {
             return Ok(TestSummary::not_run("tests were switched off"));
         }
         self.phase(Phase::Test);
         let bed = Testbed {
             settings,
-            cpu_count: self.cpus,
-            mode: self.session.mode(),
-            channels: &self.channels,
+            cpu_count: self.common.cpus,
+            mode: self.common.session.mode(),
+            channels: &self.common.channels,
             packages: &settings.output_dir,
             logs: &settings.output_dir.join("logs"),
         };
-        let summary = bed.test(&artifact.path, Some(&self.output.tests), &self.events, &self.name).await;
+        let summary = bed.test(&artifact.path, Some(&self.output.tests), &self.common.events, &self.name).await;
         match summary {
             Ok(summary) if !summary.is_failure() => Ok(summary),
             Ok(summary) => {
@@ -40,15 +40,15 @@ impl Job {
 
     /// Takes a package that failed its tests out of the output folder and its index, before anybody installs it.
     async fn withdraw(&self, artifact: &Artifact) -> Result<()> {
-        let (package, folder) = (artifact.path.clone(), self.request.settings.output_dir.clone());
-        let events = self.events.clone();
+        let (package, folder) = (artifact.path.clone(), self.common.request.settings.output_dir.clone());
+        let events = self.common.events.clone();
         blocking(move || {
             fs_err::remove_file(&package)?;
             index::index(&folder, &events)?;
             Ok(())
         })
         .await?;
-        self.channels.forget(&self.request.settings.output_dir);
+        self.common.channels.forget(&self.common.request.settings.output_dir);
         Ok(())
     }
 }

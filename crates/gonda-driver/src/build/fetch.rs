@@ -10,12 +10,14 @@ use rattler_conda_types::{RepoDataRecord, Subdir};
 use serde_json::Value;
 
 use super::Fetched;
-use super::job::{Group, Job, Solved, name_of};
+use super::group::Checkout;
+use super::job::Job;
 use super::modules::{has_go, in_one_line};
 use crate::isolation::paths;
 use crate::lock::{self, LockedOutput};
 use crate::modules;
 use crate::settings::TestMode;
+use crate::solving::{Solved, name_of};
 use crate::{Phase, Result, environment};
 
 /// How many packages are fetched at the same time.
@@ -23,7 +25,7 @@ const PARALLEL_PACKAGES: usize = 8;
 
 impl Job {
     /// Brings packages and Go modules into the caches; the source is there.
-    pub(super) async fn fetch(&self, group: &Group, solved: Solved) -> Result<Fetched> {
+    pub(super) async fn fetch(&self, checkout: &Checkout, solved: Solved) -> Result<Fetched> {
         self.phase(Phase::Fetch);
         let test = self.solve_tests().await?;
         let mut records: BTreeMap<String, RepoDataRecord> = BTreeMap::new();
@@ -34,15 +36,15 @@ impl Job {
             add(list);
         }
         if let Some(top) = self.output.build.top_level.as_ref().filter(|top| self.has_script(top)) {
-            let top = self.solve_top_level(group, top).await?;
+            let top = self.solve_top_level(checkout, top).await?;
             add(&top.build);
             add(&top.host);
         }
         let packages = records.len();
-        let fetching = records.into_values().map(|record| async move { self.channels.extracted(&record).await });
+        let fetching = records.into_values().map(|record| async move { self.common.channels.extracted(&record).await });
         stream::iter(fetching).buffer_unordered(PARALLEL_PACKAGES).try_for_each(|_| async { Ok(()) }).await?;
-        let modules = self.fetch_modules(group, &solved).await?;
-        let cache_root = &self.request.settings.cache_root;
+        let modules = self.fetch_modules(checkout, &solved).await?;
+        let cache_root = &self.common.request.settings.cache_root;
         let (build_platform, target) = (self.output.build_platform, self.output.target_platform);
         let lock = LockedOutput {
             key: self.lock_key.clone(),
@@ -52,28 +54,30 @@ impl Job {
                 ("host", target.to_string(), solved.host),
                 ("test", target.to_string(), test),
             ],
-            sources: group.placed.identities.clone(),
-            go_sums: go_sums(&group.work)?,
-            answers: modules::recall_answers(cache_root, &self.request.located.recipe),
+            sources: checkout.placed.identities.clone(),
+            go_sums: go_sums(&checkout.work)?,
+            answers: modules::recall_answers(cache_root, &self.common.request.located.recipe),
         };
-        Ok(Fetched { packages, modules, lock, channels: self.channels.names() })
+        Ok(Fetched { packages, modules, lock, channels: self.common.channels.names() })
     }
 
     /// The modules of the source's main modules, into the store and into the set that jobs will see. How many there are.
-    async fn fetch_modules(&self, group: &Group, solved: &Solved) -> Result<usize> {
+    async fn fetch_modules(&self, checkout: &Checkout, solved: &Solved) -> Result<usize> {
         if !has_go(solved) {
             return Ok(0);
         }
         // The environment that a build would share, if it can; it is only run here.
         let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
-        let cache_root = &self.request.settings.cache_root;
+        let cache_root = &self.common.request.settings.cache_root;
         let platform = self.output.build_platform;
-        let build_env = environment::shared(&self.channels, &solved.build, platform, &seen, cache_root).await?;
-        match self.module_set(group, &build_env).await {
+        let build_env = environment::shared(&self.common.channels, &solved.build, platform, &seen, cache_root).await?;
+        match self.module_set(checkout, &build_env).await {
             Ok(set) => Ok(set.map_or(0, |set| set.modules.len())),
             // The script may do something about it: a patch, `go mod tidy`.
             Err(error) => {
-                self.events.warn(&self.name, format!("not all modules could be fetched: {}", in_one_line(&error)));
+                self.common
+                    .events
+                    .warn(&self.name, format!("not all modules could be fetched: {}", in_one_line(&error)));
                 Ok(0)
             }
         }
@@ -82,7 +86,7 @@ impl Job {
     /// What the output's tests need, where they would run.
     async fn solve_tests(&self) -> Result<Vec<RepoDataRecord>> {
         let target = self.output.target_platform;
-        if self.request.settings.test == TestMode::Skip || Subdir::current() != Some(target) {
+        if self.common.request.settings.test == TestMode::Skip || Subdir::current() != Some(target) {
             return Ok(Vec::new());
         }
         let mut all: BTreeMap<String, RepoDataRecord> = BTreeMap::new();
@@ -94,28 +98,6 @@ impl Job {
             all.extend(records.into_iter().map(|record| (record.url.to_string(), record)));
         }
         Ok(all.into_values().collect())
-    }
-
-    /// Requirements without the recipe's own packages, which are not built yet; in their place stands what they require.
-    pub(super) fn without_own_packages(&self, specs: &[String]) -> Vec<String> {
-        let outputs = &self.selection.rendering.outputs;
-        let mut open = specs.to_vec();
-        let mut own_seen = BTreeSet::new();
-        let mut found = Vec::new();
-        while let Some(spec) = open.pop() {
-            // A pin of a v1 recipe in its symbolic form names a package of the recipe, or repeats one that is there.
-            if spec.starts_with('{') {
-                continue;
-            }
-            let name = name_of(&spec);
-            match outputs.iter().find(|output| !output.skip && output.name.eq_ignore_ascii_case(name)) {
-                Some(own) if own_seen.insert(own.name.clone()) => open.extend(own.requirements.run.clone()),
-                Some(_) => {}
-                None => found.push(spec),
-            }
-        }
-        found.reverse();
-        found
     }
 }
 

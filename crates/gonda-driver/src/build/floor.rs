@@ -6,7 +6,8 @@
 
 use rattler_conda_types::{MatchSpec, PackageNameMatcher, ParseMatchSpecOptions, RepoDataRecord, Version};
 
-use super::job::{Group, Job};
+use super::group::Checkout;
+use super::job::Job;
 use crate::modules::{self, Floor};
 use crate::{Error, Kind, Result};
 
@@ -19,11 +20,11 @@ impl Job {
     /// # Errors
     /// As [`crate::channels::Channels::solve`]; where the `go` line alone is in the way, the error says what keeps Go
     /// below it.
-    pub(super) async fn solve_build(&self, group: &Group, specs: &[String]) -> Result<Vec<RepoDataRecord>> {
+    pub(super) async fn solve_build(&self, checkout: &Checkout, specs: &[String]) -> Result<Vec<RepoDataRecord>> {
         let platform = self.output.build_platform;
         let specs = &self.for_this_machine(specs).await?;
-        let floor = modules::toolchain_floor(&group.work)?;
-        let Some(floor) = floor.filter(|_| self.request.lock.is_none()) else {
+        let floor = modules::toolchain_floor(&checkout.work)?;
+        let Some(floor) = floor.filter(|_| self.common.request.lock.is_none()) else {
             return self.solve_one("build", specs, Vec::new(), platform).await;
         };
         if floor.preferred != floor.required {

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::job::{Group, Job, Solved};
+use super::group::Checkout;
+use super::job::Job;
 use super::modules::has_go;
 use crate::cache::go_std::{Growth, Offer, StdLayer};
 use crate::isolation::{GoCache, Modules, Room, paths};
 use crate::modules::{GoRunner as _, MainModules};
 use crate::settings::GoCacheMode;
+use crate::solving::Solved;
 use crate::{Error, Kind, Result, environment, modules, script};
 
 /// Part of every key: another one whenever layers are made in another way.
@@ -22,7 +24,7 @@ impl Job {
     /// Gives a room its GOCACHE. Called when its environments are installed and nothing of the recipe is in it yet.
     pub(super) async fn provide_go_cache(
         &self,
-        group: &Group,
+        checkout: &Checkout,
         solved: &Solved,
         modules: &Modules,
         room: &mut Room,
@@ -30,7 +32,7 @@ impl Job {
         if !has_go(solved) {
             return Ok(());
         }
-        let settings = &self.request.settings;
+        let settings = &self.common.request.settings;
         let cgo = solved.build.iter().any(|record| record.package_record.name.as_normalized().starts_with("go-cgo"));
         if settings.go_cache == GoCacheMode::Shared {
             let name = if cgo { format!("shared-{}", self.key(solved, true)) } else { "shared-nocgo".to_owned() };
@@ -43,13 +45,13 @@ impl Job {
             return Ok(());
         }
         let layer = StdLayer::new(&settings.cache_root, &self.key(solved, cgo));
-        match self.std_layer(group, solved, modules, room, &layer, cgo).await {
+        match self.std_layer(checkout, solved, modules, room, &layer, cgo).await {
             Ok(Some(folder)) => room.set_go_cache(GoCache::Layer(folder)),
             Ok(None) => room.set_go_cache(GoCache::Own),
             Err(error) if error.kind == Kind::Interrupted => Err(error),
             // The script compiles it itself, and says what is wrong with the toolchain or the disk.
             Err(error) => {
-                self.events.note(&self.name, format!("no standard library beforehand: {error}"));
+                self.common.events.note(&self.name, format!("no standard library beforehand: {error}"));
                 room.set_go_cache(GoCache::Own)
             }
         }
@@ -57,26 +59,26 @@ impl Job {
 
     async fn std_layer(
         &self,
-        group: &Group,
+        checkout: &Checkout,
         solved: &Solved,
         modules: &Modules,
         room: &mut Room,
         layer: &StdLayer,
         cgo: bool,
     ) -> Result<Option<std::path::PathBuf>> {
-        let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?.modules;
+        let found = modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?.modules;
         let source = self.source_key(&found)?;
         if let Some(folder) = layer.serving(&source) {
             return Ok(Some(folder));
         }
-        let wanted = self.standard_packages(group, modules, &found, &room.disk().build_prefix, cgo).await?;
+        let wanted = self.standard_packages(checkout, modules, &found, &room.disk().build_prefix, cgo).await?;
         if wanted.is_empty() {
             return Ok(None);
         }
         let folder = match layer.offer(&wanted).await? {
             Offer::Serves(folder) => folder,
             Offer::Grows(growth) => {
-                self.compile(group, solved, room, &growth).await?;
+                self.compile(checkout, solved, room, &growth).await?;
                 growth.finish().await?
             }
         };
@@ -88,7 +90,7 @@ impl Job {
     /// nothing of the source's.
     async fn standard_packages(
         &self,
-        group: &Group,
+        checkout: &Checkout,
         modules: &Modules,
         found: &[MainModules],
         build_prefix: &Path,
@@ -97,8 +99,8 @@ impl Job {
         let Some((goos, goarch)) = script::go_platform(self.output.target_platform) else {
             return Ok(BTreeSet::new());
         };
-        let Some(runner) = self.go_runner(group, build_prefix)? else { return Ok(BTreeSet::new()) };
-        let home = group.workspace.path().join("go-home");
+        let Some(runner) = self.go_runner(checkout, build_prefix)? else { return Ok(BTreeSet::new()) };
+        let home = checkout.workspace.path().join("go-home");
         let module_cache = match modules {
             Modules::Shared(folder) => folder.join(paths::MODULE_CACHE),
             Modules::None | Modules::Empty => home.join("no-modules"),
@@ -131,7 +133,7 @@ impl Job {
     }
 
     /// Compiles packages in the job's environment, without anything that the recipe itself sets.
-    async fn compile(&self, group: &Group, solved: &Solved, room: &mut Room, growth: &Growth) -> Result<()> {
+    async fn compile(&self, checkout: &Checkout, solved: &Solved, room: &mut Room, growth: &Growth) -> Result<()> {
         room.set_go_cache(GoCache::Shared(growth.folder().to_owned()))?;
         let (disk, seen) = (room.disk(), room.paths());
         let mut output = self.output.clone();
@@ -142,7 +144,7 @@ impl Job {
             paths: seen,
             recipe_dir: &disk.recipe_dir,
             activated: &self.activated(solved, room)?,
-            settings: &script::Settings { go_proxy: Some("off".to_owned()), ..self.script_settings(group, solved) },
+            settings: &script::Settings { go_proxy: Some("off".to_owned()), ..self.script_settings(checkout, solved) },
             render: &|text, _| Ok(text.to_owned()),
         };
         let prepared = script::own(&job, &list_command(&growth.missing))?;

@@ -8,12 +8,14 @@ use indexmap::IndexMap;
 use rattler_conda_types::RepoDataRecord;
 
 use super::attribution::Causes;
-use super::job::{Group, Job, Solved};
+use super::group::Checkout;
+use super::job::Job;
 use super::{top_level, truth, windows};
 use crate::environment::{self, Share};
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
 use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
 use crate::settings::Network;
+use crate::solving::Solved;
 use crate::source::git_report;
 use crate::stage::{self, Stage};
 use crate::{Error, Event, Kind, Phase, Result, crossing, index, info, lock, modules};
@@ -23,16 +25,16 @@ const EARLIEST: i64 = 315_532_800;
 
 impl Job {
     /// Installs, runs and packs. The work folder is the group's again afterwards.
-    pub(super) async fn build(&mut self, group: &mut Group, solved: &Solved) -> Result<Artifact> {
+    pub(super) async fn build(&mut self, checkout: &mut Checkout, solved: &Solved) -> Result<Artifact> {
         self.phase(Phase::Install);
-        let room = self.move_in(group, solved).await?;
-        let result = self.run_and_pack(group, solved, &room).await;
-        give_back(&room, &group.work)?;
+        let room = self.move_in(checkout, solved).await?;
+        let result = self.run_and_pack(checkout, solved, &room).await;
+        give_back(&room, &checkout.work)?;
         match result {
             Ok(artifact) => {
-                if self.request.settings.keep_work {
-                    group.workspace.keep();
-                    self.events.note(&self.name, format!("kept `{}`", room.disk().dir.display()));
+                if self.common.request.settings.keep_work {
+                    checkout.workspace.keep();
+                    self.common.events.note(&self.name, format!("kept `{}`", room.disk().dir.display()));
                     let mut room = room;
                     room.keep();
                 } else {
@@ -51,24 +53,25 @@ impl Job {
     }
 
     /// A room with environments, source, recipe and modules in place.
-    pub(super) async fn move_in(&self, group: &Group, solved: &Solved) -> Result<Room> {
-        let settings = &self.request.settings;
-        let mode = self.session.mode();
+    pub(super) async fn move_in(&self, checkout: &Checkout, solved: &Solved) -> Result<Room> {
+        let settings = &self.common.request.settings;
+        let mode = self.common.session.mode();
         let merged = self.output.build.merge_build_host;
         let (build_platform, target) = (self.output.build_platform, self.output.target_platform);
-        let mut spec = RoomSpec::new(group.workspace.path().join(format!("r{}", self.index)));
+        let mut spec = RoomSpec::new(checkout.workspace.path().join(format!("r{}", self.index)));
         spec.merged = merged;
         if mode.has_fixed_paths() && !merged {
             let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
             let shared =
-                environment::shared(&self.channels, &solved.build, build_platform, &seen, &settings.cache_root).await?;
-            spec.modules = self.modules(group, solved, Some(&shared)).await?;
+                environment::shared(&self.common.channels, &solved.build, build_platform, &seen, &settings.cache_root)
+                    .await?;
+            spec.modules = self.modules(checkout, solved, Some(&shared)).await?;
             spec.build_env = BuildEnv::Shared(shared);
         } else {
-            spec.modules = self.modules(group, solved, None).await?;
+            spec.modules = self.modules(checkout, solved, None).await?;
         }
-        spec.binds = script::passed_files(&self.script_settings(group, solved));
-        let crossing = self.crossing(group, solved)?;
+        spec.binds = script::passed_files(&self.script_settings(checkout, solved));
+        let crossing = self.crossing(checkout, solved)?;
         crossing::equip(&mut spec, mode, &crossing);
         let modules = spec.modules.clone();
         let mut room = Room::prepare(spec, mode)?;
@@ -76,25 +79,26 @@ impl Job {
 
         if merged {
             let (at, seen_as) = (&disk.prefix, &seen.prefix);
-            environment::install(&self.channels, &solved.build, build_platform, at, seen_as, Share::Private).await?;
+            environment::install(&self.common.channels, &solved.build, build_platform, at, seen_as, Share::Private)
+                .await?;
         } else {
             if !mode.has_fixed_paths() {
                 let (at, seen_as) = (&disk.build_prefix, &seen.build_prefix);
-                environment::install(&self.channels, &solved.build, build_platform, at, seen_as, Share::Private)
+                environment::install(&self.common.channels, &solved.build, build_platform, at, seen_as, Share::Private)
                     .await?;
             }
             if !solved.host.is_empty() {
                 let (at, seen_as) = (&disk.prefix, &seen.prefix);
-                environment::install(&self.channels, &solved.host, target, at, seen_as, Share::Private).await?;
+                environment::install(&self.common.channels, &solved.host, target, at, seen_as, Share::Private).await?;
             }
         }
         crossing::furnish(&room, &crossing)?;
-        self.provide_go_cache(group, solved, &modules, &mut room).await?;
+        self.provide_go_cache(checkout, solved, &modules, &mut room).await?;
         let disk = room.disk();
         remove_all(&disk.src_dir)?;
-        fs_err::rename(&group.work, &disk.src_dir)?;
+        fs_err::rename(&checkout.work, &disk.src_dir)?;
         let skip = std::path::absolute(&settings.output_dir)?;
-        crate::source::copy_tree(&self.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
+        crate::source::copy_tree(&self.common.request.located.recipe_dir, &disk.recipe_dir, &skip)?;
         // A lock is about the recipe, and no part of it: with it or without, the package is the same.
         let lock = disk.recipe_dir.join(lock::FILE_NAME);
         if lock.is_file() {
@@ -104,8 +108,8 @@ impl Job {
     }
 
     /// What host tools have to know, should this be a cross build.
-    fn crossing(&self, group: &Group, solved: &Solved) -> Result<crossing::Facts<'_>> {
-        let found = crate::modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
+    fn crossing(&self, checkout: &Checkout, solved: &Solved) -> Result<crossing::Facts<'_>> {
+        let found = crate::modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?;
         Ok(crossing::Facts {
             closed: self.network().0 != Network::On,
             target: self.output.target_platform,
@@ -116,19 +120,19 @@ impl Job {
         })
     }
 
-    async fn run_and_pack(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<Artifact> {
-        let prior = top_level::lay_in(&self.output, group.top.as_deref(), &room.disk().prefix)?;
+    async fn run_and_pack(&mut self, checkout: &Checkout, solved: &Solved, room: &Room) -> Result<Artifact> {
+        let prior = top_level::lay_in(&self.output, checkout.top.as_deref(), &room.disk().prefix)?;
         self.phase(Phase::Build);
         // The output of the recipe's own name takes what the top level installed; its script has run then.
-        if group.top.is_none() || self.output.build.top_level.is_some() {
-            self.run_scripts(group, solved, room).await?;
+        if checkout.top.is_none() || self.output.build.top_level.is_some() {
+            self.run_scripts(checkout, solved, room).await?;
         }
         self.phase(Phase::Pack);
-        self.pack(group, solved, room, &prior).await
+        self.pack(checkout, solved, room, &prior).await
     }
 
     /// Runs the output's scripts in their order, into the job's log.
-    pub(super) async fn run_scripts(&mut self, group: &Group, solved: &Solved, room: &Room) -> Result<()> {
+    pub(super) async fn run_scripts(&mut self, checkout: &Checkout, solved: &Solved, room: &Room) -> Result<()> {
         let (disk, seen) = (room.disk(), room.paths());
         let log = self.start_log()?;
         let activated = self.activated(solved, room)?;
@@ -139,12 +143,12 @@ impl Job {
         }
         let script_settings = script::Settings {
             outside: Outside::look(seen),
-            git_folders: self.git_folders(group, &seen.src_dir),
+            git_folders: self.git_folders(checkout, &seen.src_dir),
             batch: seen.own.as_ref().map(|own| own.join(paths::PROGRAM)).unwrap_or_default(),
             go_proxy: network.go_proxy(),
-            ..self.script_settings(group, solved)
+            ..self.script_settings(checkout, solved)
         };
-        let rendering = &self.selection.rendering;
+        let rendering = &self.common.selection.rendering;
         let index = self.index;
         let prepared: Vec<Prepared> = script::prepare(&script::Job {
             output: &self.output,
@@ -159,7 +163,7 @@ impl Job {
             append(&log, &line)?;
         }
         if prepared.is_empty() {
-            self.events.note(&self.name, "the recipe has no build script");
+            self.common.events.note(&self.name, "the recipe has no build script");
         }
         let mut journal = crossing::journal(room);
         for script in &prepared {
@@ -169,7 +173,7 @@ impl Job {
             script.write(&disk.src_dir)?;
             let (mut attempts, mut causes) = (Attempts::default(), Causes::default());
             let tell = |line: &str| {
-                self.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
+                self.common.events.send(Event::Output { job: self.name.clone(), line: line.to_owned() });
             };
             let tell_news = |journal: &mut Option<crossing::Journal>| {
                 for line in journal.iter_mut().flat_map(crossing::Journal::news) {
@@ -193,7 +197,7 @@ impl Job {
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
                 let why = match crossing::explain(&exit.last_lines, self.output.target_platform) {
                     Some(why) => Some(why),
-                    None => self.attribute(&causes, group, solved, (&disk.src_dir, &disk.build_prefix)).await,
+                    None => self.attribute(&causes, checkout, solved, (&disk.src_dir, &disk.build_prefix)).await,
                 };
                 let help = format!(
                     "{}the whole log is `{}`; the job's folders stay in `{}` until the next build",
@@ -208,13 +212,23 @@ impl Job {
                 return Err(Error::new(Kind::Build, message).because(LastLines(exit.last_lines)).help(help));
             }
         }
-        modules::remember_answers(&self.request.settings.cache_root, &self.request.located.recipe, &network.answers())
+        modules::remember_answers(
+            &self.common.request.settings.cache_root,
+            &self.common.request.located.recipe,
+            &network.answers(),
+        )
     }
 
     /// Packs what the scripts added to the host prefix, reads it back, and enters it into the output folder's index.
-    async fn pack(&self, group: &Group, solved: &Solved, room: &Room, prior: &BTreeSet<String>) -> Result<Artifact> {
+    async fn pack(
+        &self,
+        checkout: &Checkout,
+        solved: &Solved,
+        room: &Room,
+        prior: &BTreeSet<String>,
+    ) -> Result<Artifact> {
         let (disk, seen) = (room.disk(), room.paths());
-        let settings = &self.request.settings;
+        let settings = &self.common.request.settings;
         let seen_prefix = utf8(&seen.prefix)?;
         let fixed_prefix = utf8(&paths::host_prefix())?;
         let foreign: Vec<String> = if seen.fixed {
@@ -237,17 +251,17 @@ impl Job {
             output: &self.output,
             build: &solved.build,
             prefix: &disk.prefix,
-            known: &group.known,
+            known: &checkout.known,
             strict: settings.strict_metadata,
         }
         .run(&staged.entries)?;
         let said = staged.remarks.iter().map(ToString::to_string).chain(staged.warnings);
         let said = said.chain(untrue.iter().map(truth::as_warning));
         for warning in said {
-            self.events.warn(&self.name, warning);
+            self.common.events.warn(&self.name, warning);
         }
-        let git = match group.placed.git {
-            Some(ref facts) => git_report(&disk.src_dir.join(relative(&facts.top, &group.work)))?,
+        let git = match checkout.placed.git {
+            Some(ref facts) => git_report(&disk.src_dir.join(relative(&facts.top, &checkout.work)))?,
             None => String::new(),
         };
         let places: Vec<(String, PathBuf)> = [
@@ -261,11 +275,11 @@ impl Job {
         .collect::<Result<_>>()?;
         let hidden: Vec<(String, String)> = vec![
             (utf8(&disk.dir)?, paths::ROOT.to_owned()),
-            (utf8(&self.request.located.recipe_dir)?, format!("{}/{}", paths::ROOT, paths::RECIPE)),
+            (utf8(&self.common.request.located.recipe_dir)?, format!("{}/{}", paths::ROOT, paths::RECIPE)),
         ];
         let info = info::info(&info::Facts {
             output: &self.output,
-            channels: &self.channels.names(),
+            channels: &self.common.channels.names(),
             recipe_dir: &disk.recipe_dir,
             recipe_file: self.recipe_file(),
             work_dir: &disk.src_dir,
@@ -273,9 +287,9 @@ impl Job {
             build_prefix: &disk.build_prefix,
             places: &places,
             hidden: &hidden,
-            timestamp: self.timestamp(group),
+            timestamp: self.timestamp(checkout),
             git: &git,
-            recipe_files: &[self.build_record(group, solved)?],
+            recipe_files: &[self.build_record(checkout, solved)?],
             not_recipe: &[],
         })?;
         let mut entries = staged.entries;
@@ -283,9 +297,9 @@ impl Job {
         let folder = settings.output_dir.join(self.output.subdir());
         let stem = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
         let compression = settings.compression_level.map_or(Compression::DEFAULT, Compression::of_level);
-        let threads = u32::try_from(self.cpus).unwrap_or(1);
-        let timestamp = self.timestamp(group);
-        let (output_dir, events) = (settings.output_dir.clone(), self.events.clone());
+        let threads = u32::try_from(self.common.cpus).unwrap_or(1);
+        let timestamp = self.timestamp(checkout);
+        let (output_dir, events) = (settings.output_dir.clone(), self.common.events.clone());
         let artifact = blocking(move || {
             let package =
                 Package { stem: &stem, entries: &entries, info: &info.files, timestamp, compression, threads };
@@ -294,20 +308,20 @@ impl Job {
             Ok(artifact)
         })
         .await?;
-        self.channels.forget(&settings.output_dir);
+        self.common.channels.forget(&settings.output_dir);
         Ok(artifact)
     }
 
     /// The recipe file's name.
     pub(super) fn recipe_file(&self) -> &str {
-        self.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+        self.common.request.located.recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 
     /// `SOURCE_DATE_EPOCH` of the caller, else the newest time of the sources, else 1980-01-01. Never the clock.
-    pub(super) fn timestamp(&self, group: &Group) -> i64 {
-        let given = self.request.settings.caller_environment.get("SOURCE_DATE_EPOCH");
+    pub(super) fn timestamp(&self, checkout: &Checkout) -> i64 {
+        let given = self.common.request.settings.caller_environment.get("SOURCE_DATE_EPOCH");
         let given = given.and_then(|text| text.trim().parse::<i64>().ok());
-        given.or(group.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)
+        given.or(checkout.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)
     }
 
     /// The environments that a script has activated, the last on top.
@@ -321,13 +335,13 @@ impl Job {
         Ok(activated)
     }
 
-    pub(super) fn script_settings(&self, group: &Group, solved: &Solved) -> script::Settings {
-        let settings = &self.request.settings;
+    pub(super) fn script_settings(&self, checkout: &Checkout, solved: &Solved) -> script::Settings {
+        let settings = &self.common.request.settings;
         let go_environment: IndexMap<String, String> =
             settings.go.environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         script::Settings {
-            cpu_count: self.cpus,
-            source_date_epoch: self.timestamp(group),
+            cpu_count: self.common.cpus,
+            source_date_epoch: self.timestamp(checkout),
             go_environment,
             go_version: go_version(&solved.build),
             caller: settings.caller_environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -337,18 +351,18 @@ impl Job {
     }
 
     /// Git sources as the script sees them.
-    fn git_folders(&self, group: &Group, src_dir: &Path) -> Vec<PathBuf> {
+    fn git_folders(&self, checkout: &Checkout, src_dir: &Path) -> Vec<PathBuf> {
         let kinds = self.output.sources.iter().map(|source| &source.kind);
-        let of_git = kinds.zip(&group.placed.folders);
+        let of_git = kinds.zip(&checkout.placed.folders);
         of_git
             .filter(|(kind, _)| matches!(kind, gonda_recipe::SourceKind::Git { .. }))
-            .map(|(_, folder)| src_dir.join(relative(folder, &group.work)))
+            .map(|(_, folder)| src_dir.join(relative(folder, &checkout.work)))
             .collect()
     }
 
     /// `<output-dir>/logs/<package>_<target>.log`, empty.
     fn start_log(&mut self) -> Result<PathBuf> {
-        let folder = self.request.settings.output_dir.join("logs");
+        let folder = self.common.request.settings.output_dir.join("logs");
         fs_err::create_dir_all(&folder)?;
         let stem = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
         let log = folder.join(format!("{stem}_{}.log", self.output.target_platform));

@@ -275,7 +275,7 @@ fn package_name(requirement: &str) -> String {
     let symbolic = serde_json::from_str::<Value>(requirement).ok();
     let pinned = symbolic.as_ref().and_then(Value::as_object).and_then(|pin| pin.values().next());
     let name = pinned.and_then(|pin| pin.as_str().or_else(|| pin["name"].as_str()));
-    super::job::name_of(name.unwrap_or(requirement)).to_lowercase()
+    crate::solving::name_of(name.unwrap_or(requirement)).to_lowercase()
 }
 
 #[cfg(test)]

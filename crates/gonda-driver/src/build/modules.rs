@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use super::job::{Group, Job, Solved};
+use super::group::Checkout;
+use super::job::Job;
 use crate::isolation::Modules;
 use crate::modules::{self, GoRunner, Known, ModuleSet, ModuleStore, ProxySettings, SetSettings};
 use crate::process::{self, Command};
+use crate::solving::Solved;
 use crate::{Error, Result, environment, host};
 
 /// What Go asks where neither the user nor the toolchain names a proxy.
@@ -16,19 +18,24 @@ const DIRECT: &str = "direct";
 impl Job {
     /// What the job's module cache starts with: this build's modules, downloaded and extracted once for all jobs that
     /// need the same, where the job can have them as a lower layer; else nothing, and the proxy fills it.
-    pub(super) async fn modules(&self, group: &Group, solved: &Solved, build_env: Option<&Path>) -> Result<Modules> {
+    pub(super) async fn modules(
+        &self,
+        checkout: &Checkout,
+        solved: &Solved,
+        build_env: Option<&Path>,
+    ) -> Result<Modules> {
         if !has_go(solved) {
             return Ok(Modules::None);
         }
-        let (Some(build_env), true) = (build_env, self.session.mode().shares_modules()) else {
+        let (Some(build_env), true) = (build_env, self.common.session.mode().shares_modules()) else {
             return Ok(Modules::Empty);
         };
-        match self.module_set(group, build_env).await {
+        match self.module_set(checkout, build_env).await {
             Ok(Some(set)) => Ok(Modules::Shared(set.folder)),
             Ok(None) => Ok(Modules::Empty),
             // The script may do something about it (a patch, `go mod tidy`), or not need what can't be had.
             Err(error) => {
-                self.events.note(&self.name, format!("no modules beforehand: {}", in_one_line(&error)));
+                self.common.events.note(&self.name, format!("no modules beforehand: {}", in_one_line(&error)));
                 Ok(Modules::Empty)
             }
         }
@@ -36,16 +43,16 @@ impl Job {
 
     /// The modules of the source's main modules, downloaded if they are not there; `None` where there are none to
     /// download, or no toolchain in its usual place.
-    pub(super) async fn module_set(&self, group: &Group, build_env: &Path) -> Result<Option<ModuleSet>> {
-        let found = modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?;
-        let folder = self.request.settings.cache_root.join("modsets");
+    pub(super) async fn module_set(&self, checkout: &Checkout, build_env: &Path) -> Result<Option<ModuleSet>> {
+        let found = modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?;
+        let folder = self.common.request.settings.cache_root.join("modsets");
         match modules::known_set(&folder, &found.modules)? {
             Known::NotNeeded => return Ok(None),
             Known::Made(set) => return Ok(Some(set)),
             Known::Missing => {}
         }
-        let Some(runner) = self.go_runner(group, build_env)? else { return Ok(None) };
-        let offline = self.request.settings.offline;
+        let Some(runner) = self.go_runner(checkout, build_env)? else { return Ok(None) };
+        let offline = self.common.request.settings.offline;
         let proxy = self.module_store(build_env, offline)?.serve().await?;
         // This is the time to fetch, so Go may go on with a module's own repository.
         let settings = SetSettings { folder, goproxy: proxy.goproxy(!offline) };
@@ -53,27 +60,27 @@ impl Job {
     }
 
     /// The toolchain of a build environment, for gonda itself; `None` where it is not in its usual place.
-    pub(super) fn go_runner(&self, group: &Group, build_env: &Path) -> Result<Option<Runner<'_>>> {
+    pub(super) fn go_runner(&self, checkout: &Checkout, build_env: &Path) -> Result<Option<Runner<'_>>> {
         let goroot = build_env.join("go");
         let go = goroot.join("bin").join(format!("go{}", std::env::consts::EXE_SUFFIX));
         if !go.is_file() {
             return Ok(None);
         }
-        let home = group.workspace.path().join("go-home");
+        let home = checkout.workspace.path().join("go-home");
         fs_err::create_dir_all(&home)?;
         Ok(Some(Runner { go, goroot, home, job: self }))
     }
 
     /// Answers that take the place of asking: a lock's, or those of the package that is built again.
     pub(super) fn given_answers(&self) -> Option<BTreeMap<String, String>> {
-        let recorded = self.request.settings.record.as_ref();
-        let locked = self.request.lock.as_ref().map(|lock| lock.answers());
+        let recorded = self.common.request.settings.record.as_ref();
+        let locked = self.common.request.lock.as_ref().map(|lock| lock.answers());
         locked.or_else(|| recorded.map(|record| record.answers.clone()))
     }
 
     /// The module store that all jobs share; `offline` asks nobody for what it lacks.
     pub(super) fn module_store(&self, build_env: &Path, offline: bool) -> Result<ModuleStore> {
-        let settings = &self.request.settings;
+        let settings = &self.common.request.settings;
         let goroot = build_env.join("go");
         let upstream = settings.go.goproxy.clone().or_else(|| modules::upstream_default(&goroot));
         let sumdb = match &settings.go.gosumdb {
@@ -81,7 +88,7 @@ impl Job {
             None => modules::sumdb_default(&goroot),
         };
         let sumdb = sumdb.and_then(|text| text.split_whitespace().next().map(str::to_owned));
-        self.session.module_store(ProxySettings {
+        self.common.session.module_store(ProxySettings {
             store: settings.cache_root.join("gomod"),
             upstream: upstream.unwrap_or_else(|| DIRECT.to_owned()),
             noproxy: settings.go.goprivate.clone().unwrap_or_default(),
@@ -131,7 +138,7 @@ impl GoRunner for Runner<'_> {
             ("GOTELEMETRYDIR", home),
             ("LANG", "C.UTF-8".to_owned()),
         ]);
-        command = command.env(self.job.request.settings.go.environment());
+        command = command.env(self.job.common.request.settings.go.environment());
         command = command.env(env.iter().map(|(name, value)| (*name, value.clone())));
         process::capture(command).await
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::job::{Job, Solved};
+use super::job::Job;
 use super::modules::has_go;
 use crate::Result;
 use crate::isolation::{Reach, SERVICE};
 use crate::modules::{Proxy, ProxyRecord};
 use crate::script::Attempts;
 use crate::settings::Network;
+use crate::solving::Solved;
 
 /// The network of an output's scripts, held while they run.
 pub(super) struct ScriptNetwork {
@@ -54,7 +55,7 @@ impl ScriptNetwork {
 impl Job {
     /// What the output's scripts may reach, and for the log, where that isn't what was asked for.
     pub(super) fn network(&self) -> (Network, Option<&'static str>) {
-        let chosen = self.request.settings.network;
+        let chosen = self.common.request.settings.network;
         let extra = &self.output.sections.extra;
         let wished = extra.pointer("/gonda/network").is_some_and(|wish| *wish == serde_json::Value::Bool(true));
         match (chosen, wished) {
@@ -75,11 +76,11 @@ impl Job {
     /// their room will have.
     pub(super) async fn open_network(&self, solved: &Solved, build_prefix: &Path) -> Result<ScriptNetwork> {
         let (mode, note) = self.network();
-        let isolation = self.session.mode();
+        let isolation = self.common.session.mode();
         let in_room = mode != Network::On && isolation.has_fixed_paths();
         let proxy = match has_go(solved) {
             true => {
-                let offline = self.request.settings.offline || mode == Network::Off;
+                let offline = self.common.request.settings.offline || mode == Network::Off;
                 let store = self.module_store(build_prefix, offline)?;
                 Some(Arc::new(if in_room { store.proxy_at(SERVICE) } else { store.serve().await? }))
             }

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use gonda_recipe::SourceKind;
 
-use super::job::{Group, Job, Solved};
+use super::group::Checkout;
+use super::job::Job;
 use super::plan;
 use crate::modules::ProxyRecord;
 use crate::rebuild::{
     BuildRecord, Environments, FILE, FORMAT, RecordedModule, RecordedModules, RecordedSettings, RecordedSource,
 };
+use crate::solving::Solved;
 use crate::{Error, Kind, Result};
 
 impl Job {
     /// `gonda.json` for the package: its name and content.
-    pub(super) fn build_record(&self, group: &Group, solved: &Solved) -> Result<(String, Vec<u8>)> {
-        let settings = &self.request.settings;
-        let lock = |records: &[_]| records.iter().map(|record| plan::locked(&self.channels, record)).collect();
+    pub(super) fn build_record(&self, checkout: &Checkout, solved: &Solved) -> Result<(String, Vec<u8>)> {
+        let settings = &self.common.request.settings;
+        let lock = |records: &[_]| records.iter().map(|record| plan::locked(&self.common.channels, record)).collect();
         let secrets: Vec<&String> = self.output.build.scripts.iter().flat_map(|script| &script.secrets).collect();
         let environment = self.passed().into_iter().filter(|(name, _)| !secrets.iter().any(|secret| secret == name));
         let record = BuildRecord {
@@ -28,14 +30,14 @@ impl Job {
             variant: self.output.variant.clone(),
             settings: RecordedSettings {
                 compression_level: settings.compression_level,
-                config_platform: self.request.config_platform.into(),
+                config_platform: self.common.request.config_platform.into(),
                 environment: environment.map(|(name, value)| (name.to_owned(), value.map(str::to_owned))).collect(),
             },
-            channels: self.channels.names(),
+            channels: self.common.channels.names(),
             environments: Environments { build: lock(&solved.build), host: lock(&solved.host) },
-            sources: self.recorded_sources(group),
-            modules: self.recorded_modules(group),
-            timestamp: self.timestamp(group),
+            sources: self.recorded_sources(checkout),
+            modules: self.recorded_modules(checkout),
+            timestamp: self.timestamp(checkout),
         };
         let mut text = serde_json::to_vec_pretty(&record)
             .map_err(|error| Error::new(Kind::Bug, "what a package was built from can't be written").because(error))?;
@@ -43,11 +45,14 @@ impl Job {
         Ok((FILE.to_owned(), text))
     }
 
-    fn recorded_sources(&self, group: &Group) -> Vec<RecordedSource> {
+    fn recorded_sources(&self, checkout: &Checkout) -> Vec<RecordedSource> {
         // The facts are of the last repository.
         let last = self.output.sources.iter().rposition(|source| matches!(source.kind, SourceKind::Git { .. }));
-        let commit =
-            group.placed.git.as_ref().and_then(|git| Some(git.info.full_hash.clone()).filter(|hash| !hash.is_empty()));
+        let commit = checkout
+            .placed
+            .git
+            .as_ref()
+            .and_then(|git| Some(git.info.full_hash.clone()).filter(|hash| !hash.is_empty()));
         let record = |(index, source): (usize, &gonda_recipe::Source)| RecordedSource {
             source: plan::planned(source),
             commit: commit.clone().filter(|_| last == Some(index)),
@@ -58,14 +63,14 @@ impl Job {
 
     /// Modules that a go.sum names are left out, for whether a script asked for them depends on what it was given
     /// beforehand.
-    fn recorded_modules(&self, group: &Group) -> RecordedModules {
+    fn recorded_modules(&self, checkout: &Checkout) -> RecordedModules {
         let ProxyRecord { modules, answers, .. } = &self.served;
-        let besides = modules.iter().filter(|(name, _)| !group.origin.summed.contains(*name));
+        let besides = modules.iter().filter(|(name, _)| !checkout.origin.summed.contains(*name));
         let besides: BTreeMap<String, RecordedModule> = besides
             .map(|(name, served)| {
                 (name.clone(), RecordedModule { h1: served.zip.clone(), go_mod: served.go_mod.clone() })
             })
             .collect();
-        RecordedModules { go_sum: group.origin.go_sums.clone(), besides, answers: answers.clone() }
+        RecordedModules { go_sum: checkout.origin.go_sums.clone(), besides, answers: answers.clone() }
     }
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use gonda_recipe::PinnedOutput;
 use tokio::task::{Id, JoinSet};
 
-use super::job::{Ended, Shared, run_group};
+use super::group::{Ended, run_group};
+use super::job::Common;
 use super::matrix::{Group, Matrix};
 use super::sources::Sources;
 use super::{JobReport, Session, Status};
@@ -161,7 +162,7 @@ async fn build(
             Err(error) => return failed(error),
         };
     let share = session.budget().share(unfinished.load(Ordering::Relaxed)).await;
-    let shared = Shared {
+    let common = Common {
         request: Arc::clone(&group.request),
         selection: Arc::clone(&group.selection),
         session: session.clone(),
@@ -169,7 +170,7 @@ async fn build(
         events: events.clone(),
         cpus: share.cpus,
     };
-    run_group(&shared, &group.outputs, &source, before).await
+    run_group(&common, &group.outputs, &source, before).await
 }
 
 impl Group {

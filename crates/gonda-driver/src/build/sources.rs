@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gonda_recipe::Output;
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::job::Group;
+use super::group::Checkout;
 use super::truth::Known;
 use super::unchanged::Origin;
 use super::{Request, blocking};
@@ -131,11 +131,11 @@ fn folder(workspace: &Workspace) -> PathBuf {
 }
 
 impl Source {
-    /// A group with the source in its own work folder.
+    /// The source in a work folder of the group's own.
     ///
     /// # Errors
     /// The cache can't be written.
-    pub(super) async fn group(&self, cache_root: &Path, output: &Output) -> Result<Group> {
+    pub(super) async fn check_out(&self, cache_root: &Path, output: &Output) -> Result<Checkout> {
         let workspace = Workspace::create(cache_root)?;
         let from = folder(&self.laid.workspace);
         let (tree, laid, output) = (Arc::clone(&self.tree), Arc::clone(&self.laid), output.clone());
@@ -154,9 +154,9 @@ impl Source {
             }
             let placed = laid.placed.moved(&from, &work);
             let known = Arc::clone(&laid.known);
-            let mut group = Group { workspace, work, placed, known, origin: Origin::default(), top: None };
-            group.origin = Origin::of(&group, &output)?;
-            Ok(group)
+            let mut checkout = Checkout { workspace, work, placed, known, origin: Origin::default(), top: None };
+            checkout.origin = Origin::of(&checkout, &output)?;
+            Ok(checkout)
         })
         .await
     }

@@ -7,43 +7,45 @@ use std::path::Path;
 
 use gonda_recipe::{Output, Requirements, ScriptContent, TopLevel};
 
-use super::job::{Group, Job, Solved};
-use crate::{Phase, Result, source};
+use super::group::Checkout;
+use super::job::Job;
+use crate::solving::Solved;
+use crate::{Phase, Result, solving, source};
 
 impl Job {
     /// Runs the top level's script, if it has one and no output before this one has run it.
-    pub(super) async fn build_top_level(&self, group: &mut Group) -> Result<()> {
+    pub(super) async fn build_top_level(&self, checkout: &mut Checkout) -> Result<()> {
         let Some(top) = &self.output.build.top_level else { return Ok(()) };
-        if group.top.is_some() || !self.has_script(top) {
+        if checkout.top.is_some() || !self.has_script(top) {
             return Ok(());
         }
         let mut job = self.clone();
         job.output = as_output(&self.output, top);
         job.name = format!("{}-{} (top level)", top.name, top.version);
         job.lock_key = String::new();
-        let solved = job.solve_top_level(group, top).await?;
+        let solved = job.solve_top_level(checkout, top).await?;
         job.phase(Phase::Install);
-        let room = job.move_in(group, &solved).await?;
+        let room = job.move_in(checkout, &solved).await?;
         let prior = gonda_packager::list(&room.disk().prefix)?;
         job.phase(Phase::Build);
-        let result = job.run_scripts(group, &solved, &room).await;
-        super::make::give_back(&room, &group.work)?;
+        let result = job.run_scripts(checkout, &solved, &room).await;
+        super::make::give_back(&room, &checkout.work)?;
         if let Err(error) = result {
             let mut room = room;
             room.keep();
             return Err(error);
         }
-        let kept = group.workspace.path().join("top");
+        let kept = checkout.workspace.path().join("top");
         let added: BTreeSet<String> =
             gonda_packager::list(&room.disk().prefix)?.into_iter().filter(|path| !prior.contains(path)).collect();
         source::copy_files(&room.disk().prefix, &added, &kept)?;
-        group.top = Some(kept);
+        checkout.top = Some(kept);
         room.close()
     }
 
     /// conda-build doesn't run an empty script; a file beside the recipe is one.
     pub(super) fn has_script(&self, top: &TopLevel) -> bool {
-        let folder = &self.request.located.recipe_dir;
+        let folder = &self.common.request.located.recipe_dir;
         let name = if self.output.target_platform.is_windows() { "bld.bat" } else { "build.sh" };
         top.scripts.iter().any(|script| match &script.content {
             ScriptContent::Default => folder.join(name).is_file(),
@@ -52,11 +54,11 @@ impl Job {
         })
     }
 
-    pub(super) async fn solve_top_level(&self, group: &Group, top: &TopLevel) -> Result<Solved> {
+    pub(super) async fn solve_top_level(&self, checkout: &Checkout, top: &TopLevel) -> Result<Solved> {
         self.phase(Phase::Solve);
-        let build = self.solve_build(group, &top.build).await?;
+        let build = self.solve_build(checkout, &top.build).await?;
         let mut host_specs = top.host.clone();
-        for package in self.resolve(&build, &top.build).await? {
+        for package in solving::resolve(&self.common.channels, &build, &top.build).await? {
             // Without a host section there is no host environment for them to enter.
             if !top.host.is_empty() {
                 host_specs.extend(package.run_exports.strong);

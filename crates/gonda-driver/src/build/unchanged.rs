@@ -12,11 +12,13 @@ use gonda_packager::Artifact;
 use gonda_recipe::{Output, ScriptVariable, SourceKind};
 use sha2::{Digest, Sha256};
 
-use super::job::{Group, Job, Solved};
+use super::group::Checkout;
+use super::job::Job;
 use super::make::blocking;
 use crate::cache::finished::Finished;
 use crate::cache::of_tree;
 use crate::settings::TestMode;
+use crate::solving::Solved;
 use crate::{Result, environment, index, modules};
 
 /// Part of every key: another one whenever the same inputs would give other bytes.
@@ -35,13 +37,13 @@ pub(super) struct Origin {
 
 impl Origin {
     /// Looks at a group whose source has just been laid out.
-    pub(super) fn of(group: &Group, output: &Output) -> Result<Self> {
-        let mut this = Self { source: source_digest(group, output)?, ..Self::default() };
-        for found in modules::find_main_modules(&group.work, &group.work, &group.placed.folders)?.modules {
+    pub(super) fn of(checkout: &Checkout, output: &Output) -> Result<Self> {
+        let mut this = Self { source: source_digest(checkout, output)?, ..Self::default() };
+        for found in modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?.modules {
             for folder in std::iter::once(&found.folder).chain(found.mains.iter().map(|(folder, _)| folder)) {
                 let file = folder.join("go.sum");
                 let Ok(text) = std::fs::read(&file) else { continue };
-                let name = file.strip_prefix(&group.work).unwrap_or(&file).to_string_lossy().replace('\\', "/");
+                let name = file.strip_prefix(&checkout.work).unwrap_or(&file).to_string_lossy().replace('\\', "/");
                 this.go_sums.insert(name, hex::encode(Sha256::digest(&text)));
                 for line in String::from_utf8_lossy(&text).lines() {
                     let mut words = line.split_whitespace();
@@ -57,7 +59,7 @@ impl Origin {
 
 /// Archives whose digest the recipe gives are known by that, and patches lie in the recipe's folder; all else is looked
 /// at as it lies there.
-fn source_digest(group: &Group, output: &Output) -> Result<String> {
+fn source_digest(checkout: &Checkout, output: &Output) -> Result<String> {
     let inside = |patch: &String| !patch.starts_with(['/', '\\', '~']) && !patch.contains("..");
     let pinned = output.sources.iter().all(|source| {
         matches!(&source.kind, SourceKind::Url { sha256: Some(_), .. }) && source.patches.iter().all(inside)
@@ -67,14 +69,14 @@ fn source_digest(group: &Group, output: &Output) -> Result<String> {
     }
     // A repository's own files differ from one checkout to the next; what matters of them is in the facts.
     let of_git = output.sources.iter().any(|source| matches!(source.kind, SourceKind::Git { .. }));
-    let repository = group.placed.git.as_ref().filter(|_| of_git).map(|git| git.top.join(".git"));
-    of_tree(&group.work, repository.as_deref())
+    let repository = checkout.placed.git.as_ref().filter(|_| of_git).map(|git| git.top.join(".git"));
+    of_tree(&checkout.work, repository.as_deref())
 }
 
 impl Job {
     /// The digest of all that decides the package's bytes.
-    pub(super) fn inputs(&self, group: &Group, solved: &Solved) -> Result<String> {
-        let settings = &self.request.settings;
+    pub(super) fn inputs(&self, checkout: &Checkout, solved: &Solved) -> Result<String> {
+        let settings = &self.common.request.settings;
         let mut hash = Sha256::new();
         let mut part = |text: &str| {
             hash.update(text.len().to_le_bytes());
@@ -83,18 +85,18 @@ impl Job {
         part(FORMAT);
         part(env!("CARGO_PKG_VERSION"));
         part(&program());
-        part(&group.origin.source);
-        part(&format!("{:?} {}", group.placed.git.as_ref().map(|git| &git.info), self.timestamp(group)));
-        part(&of_tree(&self.request.located.recipe_dir, Some(&std::path::absolute(&settings.output_dir)?))?);
-        part(&format!("{:?}", self.request.located.recipe.file_name()));
-        part(&format!("{:?}", self.selection.rendering.outputs));
+        part(&checkout.origin.source);
+        part(&format!("{:?} {}", checkout.placed.git.as_ref().map(|git| &git.info), self.timestamp(checkout)));
+        part(&of_tree(&self.common.request.located.recipe_dir, Some(&std::path::absolute(&settings.output_dir)?))?);
+        part(&format!("{:?}", self.common.request.located.recipe.file_name()));
+        part(&format!("{:?}", self.common.selection.rendering.outputs));
         part(&format!("{:?}", self.output));
         for records in [&solved.build, &solved.host] {
             environment::contents(records).iter().for_each(|package| part(package));
             part("");
         }
-        part(&format!("{:?}", self.channels.names()));
-        let mode = self.session.mode();
+        part(&format!("{:?}", self.common.channels.names()));
+        let mode = self.common.session.mode();
         part(&format!("{:?} {:?} {}", self.network().0, settings.compression_level, mode.has_fixed_paths()));
         part(&format!("{:?} {:?} {:?}", settings.go, settings.go_cache, self.given_answers()));
         for (name, value) in self.passed() {
@@ -111,20 +113,20 @@ impl Job {
             ScriptVariable::Set(..) => None,
         });
         let names = listed.chain(build.scripts.iter().flat_map(|script| &script.secrets));
-        let caller = &self.request.settings.caller_environment;
+        let caller = &self.common.request.settings.caller_environment;
         names.map(|name| (name.as_str(), caller.get(name).map(String::as_str))).collect()
     }
 
     /// The package of these inputs, if it was built before: it is put into the output folder and its index.
     pub(super) async fn unchanged(&self, inputs: &str) -> Result<Option<PathBuf>> {
-        let settings = &self.request.settings;
+        let settings = &self.common.request.settings;
         // A package that was let through once may not be let through when metadata are to be strict.
         if settings.rebuild || settings.keep_work || settings.strict_metadata {
             return Ok(None);
         }
         let (finished, key) = (Finished::new(&settings.cache_root), inputs.to_owned());
         let tested = settings.test != TestMode::Skip;
-        let (output_dir, events) = (settings.output_dir.clone(), self.events.clone());
+        let (output_dir, events) = (settings.output_dir.clone(), self.common.events.clone());
         let folder = output_dir.join(self.output.subdir());
         let taken = blocking(move || {
             let Some((path, was_there)) = finished.take(&key, tested, &folder)? else { return Ok(None) };
@@ -135,18 +137,18 @@ impl Job {
         })
         .await?;
         if taken.as_ref().is_some_and(|(_, was_there)| !was_there) {
-            self.channels.forget(&settings.output_dir);
+            self.common.channels.forget(&settings.output_dir);
         }
         Ok(taken.map(|(path, _)| path))
     }
 
     /// Keeps a package for the next time. That it can't be kept is no reason to fail.
     pub(super) async fn remember(&self, inputs: &str, artifact: &Artifact) {
-        let finished = Finished::new(&self.request.settings.cache_root);
-        let tested = self.request.settings.test != TestMode::Skip;
+        let finished = Finished::new(&self.common.request.settings.cache_root);
+        let tested = self.common.request.settings.test != TestMode::Skip;
         let (inputs, artifact) = (inputs.to_owned(), artifact.clone());
         if let Err(error) = blocking(move || finished.keep(&inputs, &artifact, tested)).await {
-            self.events.note(&self.name, format!("the package is not kept for the next time: {error}"));
+            self.common.events.note(&self.name, format!("the package is not kept for the next time: {error}"));
         }
     }
 }

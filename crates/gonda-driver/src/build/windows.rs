@@ -2,7 +2,8 @@
 
 use gonda_recipe::Output;
 
-use super::job::{Job, name_of};
+use super::job::Job;
+use crate::solving::name_of;
 use crate::{Result, host};
 
 /// What stands in place of a build requirement that exists for Windows build machines alone.
@@ -59,7 +60,7 @@ impl Job {
                 _ => Vec::new(),
             })
             .collect();
-        let lacking = self.channels.lacking(&wanted, self.output.build_platform).await?;
+        let lacking = self.common.channels.lacking(&wanted, self.output.build_platform).await?;
         let mut found: Vec<String> = Vec::new();
         for (spec, stead) in steads {
             let packages = match stead {
@@ -68,7 +69,9 @@ impl Job {
                     continue;
                 }
                 Stead::Nothing => {
-                    self.events.note(&self.name, format!("`{spec}` is left out: it is for Windows build machines"));
+                    self.common
+                        .events
+                        .note(&self.name, format!("`{spec}` is left out: it is for Windows build machines"));
                     continue;
                 }
                 Stead::Packages(packages) => packages,
@@ -90,7 +93,7 @@ impl Job {
                         format!("`{package}` stands in for `{spec}`, which is for Windows build machines")
                     }
                 };
-                self.events.note(&self.name, said);
+                self.common.events.note(&self.name, said);
             }
         }
         Ok(found)
