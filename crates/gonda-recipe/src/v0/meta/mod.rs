@@ -486,7 +486,7 @@ impl Meta {
             source.contains_key("path")
                 && !["url", "git_url", "hg_url", "svn_url"].iter().any(|key| source.contains_key(*key))
         };
-        if !sources.iter().all(|source| is_local(&source))
+        if !sources.iter().all(is_local)
             || !(uses_checkout(&session.text) || READERS.iter().any(|name| session.text.contains(name)))
         {
             return Ok(());
