@@ -4,7 +4,8 @@ use std::path::Path;
 
 use gonda_testkit::{Entry, Feedstock, ModuleProxy, conda_members, skipped};
 
-use crate::support::{Lab, files, here, on_linux_64};
+use crate::samples::Samples;
+use crate::support::{Lab, SEVEN, files, here, on_linux_64};
 
 /// A target that no emulator of a Linux machine runs.
 const FOREIGN: &str = "osx-arm64";
@@ -119,69 +120,31 @@ fn what_a_script_runs_is_for_the_build_machine() {
     assert!(!logs.contains("cannot install cross-compiled binaries"), "{logs}");
 }
 
-/// Completions that the freshly built program prints itself, for targets that run under an emulator, as a twin from bash,
-/// and as a twin from a batch file; and tests that run, or say that they did not.
+/// Completions that the freshly built program prints itself: under an emulator, as a twin from bash, and as a twin from a
+/// batch file.
 #[test]
 fn completions_for_every_kind_of_target() {
-    if !on_linux_64(here!()) {
-        return;
-    }
-    if std::env::var_os(gonda_testkit::GO_LICENSES).is_none() {
-        let reason = "no source of go-licenses: `cargo xtask test` fetches it where a Go module proxy can be reached";
-        return skipped(here!(), reason);
-    }
-    let Some(mut lab) = Lab::real(here!()) else { return };
-    lab.with_sample_modules();
-    let feedstock = lab.sample("lumen");
-    let targets = "linux-aarch64,osx-arm64,win-64";
-    let flags = ["--target-platform", targets, "--test", "native-and-emulated", "--format", "json"];
-    let run = lab.build(&feedstock, &flags);
-    if run.code == Some(1) && lab.logs().contains("cannot execute binary file") {
-        return skipped(here!(), "the kernel has no formats of programs for a namespace (Linux 6.7 has)");
-    }
-    let run = run.succeeds();
-    let packages = lab.world.packages();
-    assert_eq!(packages.len(), 3, "{packages:?}\n{run}");
-    let unix = [
-        "bin/lumen",
-        "share/bash-completion/completions/lumen",
-        "share/fish/vendor_completions.d/lumen.fish",
-        "share/zsh/site-functions/_lumen",
-    ];
-    let windows = [
-        "Library/bin/lumen.exe",
-        "Library/share/bash-completion/completions/lumen",
-        "Library/share/fish/vendor_completions.d/lumen.fish",
-    ];
-    let mut fish = Vec::new();
-    for name in &packages {
-        let package = lab.world.output().join(name);
-        lab.world.gonda(["verify".as_ref(), package.as_os_str()]).succeeds();
-        let (expected, folder) = match name.starts_with("win-64") {
-            true => (&windows[..], "Library/"),
-            false => (&unix[..], ""),
-        };
-        assert_eq!(files(&package), expected, "{name}");
-        let completions = format!("{folder}share/bash-completion/completions/lumen");
-        assert!(member(&package, &completions).contains("lumen"), "{name}");
-        fish.push(member(&package, &format!("{folder}share/fish/vendor_completions.d/lumen.fish")));
-    }
-    assert!(fish.iter().all(|text| *text == fish[0] && !text.is_empty()), "{fish:?}");
-
-    let summary = run.events().into_iter().find(|event| event["event"] == "summary").unwrap();
-    let tests = |target: &str| {
-        let job = summary["jobs"].as_array().unwrap().iter().find(|job| job["target_platform"] == target).unwrap();
-        (job["tests"]["passed"].as_u64().unwrap(), job["tests"]["not_run"].to_string())
+    let Some(samples) = Samples::with("lumen", here!()) else { return };
+    let fish = |target: &str| {
+        let folder = if target.starts_with("win") { "Library/" } else { "" };
+        let package = samples.package("lumen", target);
+        assert!(
+            member(&package, &format!("{folder}share/bash-completion/completions/lumen")).contains("lumen"),
+            "{target}"
+        );
+        member(&package, &format!("{folder}share/fish/vendor_completions.d/lumen.fish"))
     };
-    // Never passed without having run.
-    let (passed, reasons) = tests("osx-arm64");
-    assert!(passed == 0 && reasons.contains("no emulator runs programs for `osx-arm64`"), "{passed} {reasons}");
-    let (passed, reasons) = tests("linux-aarch64");
-    if passed == 0 {
-        assert!(reasons.contains("no emulator"), "{reasons}");
-        return skipped(here!(), format!("linux-aarch64 programs can't run here: {reasons}"));
+    let native = fish("linux-64");
+    assert!(!native.is_empty());
+    for target in SEVEN {
+        assert_eq!(fish(target), native, "{target}");
     }
-    assert!(reasons == "[]" && lab.logs().contains("runs under `/usr/bin/qemu-aarch64"), "{reasons}\n{}", lab.logs());
+    let log = samples.log("lumen", "osx-arm64");
+    assert!(log.contains("its native twin runs, for no emulator runs programs for `osx-arm64` here"), "{log}");
+    let log = samples.log("lumen", "linux-aarch64");
+    if !log.contains("runs under `/") {
+        skipped(&format!("{} (linux-aarch64)", here!()), "no emulator ran the program, its native twin did");
+    }
 }
 
 #[test]

@@ -2,67 +2,154 @@
 //! package alone.
 #![cfg(unix)]
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use gonda_testkit::{FileServer, Run, World, sha256, skipped, source_archive, source_entries};
+use gonda_testkit::{FileServer, Run, sha256, skipped, source_archive, source_entries};
 
-use crate::support::{GONDA, Lab, here, info};
+use crate::samples::{Samples, c_variant, digests};
+use crate::support::{GONDA, Lab, here, info, walk};
 
-/// One thing that may not matter: what it is called, how it is set up, flags, and what a shell does before.
-type Factor = (&'static str, fn(&mut Lab), &'static [&'static str], &'static str);
+/// One build more of a sample for all its targets, in which one thing is another than in the samples' first build, which
+/// started with empty caches: its packages must be the same, byte for byte. Every world is another folder and another
+/// HOME, and time goes by.
+struct Again<'a> {
+    test: &'a str,
+    sample: &'a str,
+    /// What a shell does before it starts gonda.
+    before: &'a str,
+    flags: &'a [&'a str],
+    /// What else is changed; it is told the feedstock, too.
+    set_up: fn(&mut Lab, &Samples, &Path),
+    /// Where the feedstock is moved to.
+    place: &'a str,
+}
 
-const FACTORS: &[Factor] = &[
-    ("folder and user", |_| {}, &[], ""),
-    ("time zone", |lab| _ = lab.world.env("TZ", "Pacific/Kiritimati"), &[], ""),
-    ("language", |lab| _ = lab.world.env("LANG", "tr_TR.UTF-8").env("LC_ALL", "tr_TR.UTF-8"), &[], ""),
-    ("umask", |_| {}, &[], "umask 077; "),
-    ("processors", |_| {}, &["--jobs", "1"], ""),
-    ("another cache of Go's", |_| {}, &["--go-cache", "shared"], ""),
-    // Outside of the project's own repository, which a build without namespaces refuses to lie in.
-    ("no namespaces", |lab| _ = lab.own_cache(), &["--isolation", "env"], ""),
-];
-
-#[test]
-fn nothing_else_decides_bytes() {
-    const SAMPLES: [&str; 2] = ["tally", "slugify"];
-    let Some(lab) = Lab::real(here!()) else { return };
-    for sample in SAMPLES {
-        lab.build(&lab.sample(sample), &[]).succeeds();
+impl Default for Again<'_> {
+    fn default() -> Self {
+        Self { test: "", sample: "", before: "", flags: &[], set_up: |_, _, _| {}, place: "" }
     }
-    let digests = |world: &World| -> Vec<(String, String)> {
-        let digest = |name: &String| sha256(&std::fs::read(world.output().join(name)).unwrap());
-        world.packages().into_iter().map(|name| (name.clone(), digest(&name))).collect()
-    };
-    let expected = digests(&lab.world);
-    for (index, (factor, set_up, flags, before)) in FACTORS.iter().enumerate() {
-        let Some(mut other) = Lab::real(here!()) else { return };
-        set_up(&mut other);
-        // Both recipe formats in turn, for each build takes a second or two.
-        let feedstock = other.sample(SAMPLES[index % 2]);
-        let gonda = other.world.command(other.build_arguments(&feedstock, flags));
-        let mut line: Vec<OsString> =
-            vec!["-c".into(), format!("{before}exec \"$@\"").into(), "sh".into(), GONDA.into()];
+}
+
+impl Again<'_> {
+    fn check(&self) {
+        let Some(samples) = Samples::with(self.sample, self.test) else { return };
+        let Some(mut lab) = samples.lab(self.test) else { return };
+        let mut feedstock = lab.sample(self.sample);
+        if !self.place.is_empty() {
+            let place = lab.world.path(self.place);
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::rename(feedstock, &place).unwrap();
+            feedstock = place;
+        }
+        (self.set_up)(&mut lab, samples, &feedstock);
+        let variant = c_variant();
+        let more = [&["--test", "skip", "--variants", &variant], self.flags].concat();
+        let more =
+            if self.flags.contains(&"--target-platform") { more } else { [&more, &["--all-targets"][..]].concat() };
+        let gonda = lab.world.command(lab.build_arguments(&feedstock, &more));
+        let line = format!("{}exec \"$@\"", self.before);
+        let mut line: Vec<OsString> = vec!["-c".into(), line.into(), "sh".into(), GONDA.into()];
         line.extend(gonda.get_args().map(OsString::from));
-        other.world.run(other.world.command_of("/bin/sh", line)).succeeds();
-        let found = digests(&other.world);
-        assert!(
-            found.len() == 1 && expected.contains(&found[0]),
-            "{factor} made a difference: {expected:?}, {found:?}"
-        );
+        let run = lab.world.run(lab.world.command_of("/bin/sh", line)).succeeds();
+        let (expected, found): (BTreeMap<_, _>, BTreeMap<_, _>) = (samples.digests(self.sample), digests(&lab.world));
+        assert_eq!(found, expected, "{run}");
     }
 }
 
 #[test]
-fn a_cold_build_gives_the_same_bytes() {
-    let Some(lab) = Lab::real(here!()) else { return };
-    lab.build(&lab.sample("tally"), &[]).succeeds();
-    let Some(mut cold) = Lab::real(here!()) else { return };
-    let cache = cold.world.path("cold-cache");
-    cold.world.share_cache(cache);
-    cold.build(&cold.sample("tally"), &[]).succeeds();
-    let digest = |lab: &Lab| sha256(&std::fs::read(lab.world.the_package()).unwrap());
-    assert_eq!(digest(&lab), digest(&cold));
+fn another_folder_and_user_name() {
+    Again {
+        test: here!(),
+        sample: "tally",
+        place: "some other/place/for it",
+        set_up: |lab, _, _| _ = lab.world.env("USER", "somebody").env("LOGNAME", "somebody"),
+        ..Again::default()
+    }
+    .check();
+}
+
+#[test]
+fn another_umask() {
+    Again { test: here!(), sample: "hexpair", before: "umask 077; ", ..Again::default() }.check();
+}
+
+#[test]
+fn another_time_zone() {
+    let set_up: fn(&mut Lab, &Samples, &Path) = |lab, _, _| _ = lab.world.env("TZ", "Pacific/Kiritimati");
+    Again { test: here!(), sample: "orrery", set_up, ..Again::default() }.check();
+}
+
+#[test]
+fn another_language() {
+    let set_up: fn(&mut Lab, &Samples, &Path) =
+        |lab, _, _| _ = lab.world.env("LANG", "tr_TR.UTF-8").env("LC_ALL", "tr_TR.UTF-8");
+    Again { test: here!(), sample: "lumen", set_up, ..Again::default() }.check();
+}
+
+#[test]
+fn another_number_of_jobs() {
+    Again { test: here!(), sample: "epochal", flags: &["--jobs", "1"], ..Again::default() }.check();
+    Again { test: here!(), sample: "epochal", flags: &["--jobs", "7"], ..Again::default() }.check();
+}
+
+/// Go's own build cache, kept over jobs, in place of the layer of the standard library.
+#[test]
+fn another_go_cache() {
+    Again { test: here!(), sample: "slugify", flags: &["--go-cache", "shared"], ..Again::default() }.check();
+}
+
+/// The files of recipe and source are of another time. Another clock of the machine is not tried here: within a job's
+/// namespaces nothing moves it.
+#[test]
+fn other_times_of_files() {
+    Again { test: here!(), sample: "glossary", set_up: |_, _, feedstock| age(feedstock), ..Again::default() }.check();
+}
+
+/// gonda's own clock is years ahead; its scripts see the machine's.
+#[test]
+fn another_clock_of_gonda_itself() {
+    if !Path::new("/usr/bin/faketime").exists() {
+        return skipped(here!(), "there is no `faketime` here");
+    }
+    // Only the time of day: what waits must not wait for years, and times of files are another test's.
+    let before = "export FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1; set -- /usr/bin/faketime '+4000d' \"$@\"; ";
+    Again { test: here!(), sample: "tally", before, ..Again::default() }.check();
+}
+
+/// Without namespaces paths are not fixed, and these programs hold none.
+#[test]
+fn without_namespaces() {
+    // Outside of the project's own repository, which a build without namespaces refuses to lie in.
+    let set_up: fn(&mut Lab, &Samples, &Path) = |lab, samples, _| {
+        let cache = lab.world.path("own-cache");
+        lab.world.share_cache(cache).share_go_std(samples.go_std());
+    };
+    for sample in ["tally", "slugify"] {
+        Again { test: here!(), sample, flags: &["--isolation", "env"], set_up, ..Again::default() }.check();
+    }
+}
+
+/// All at once, for the sample that is compiled by C, too; its compiler is the machine's.
+#[test]
+fn a_program_with_c_in_it() {
+    let set_up: fn(&mut Lab, &Samples, &Path) = |lab, _, _| {
+        lab.world.env("TZ", "Pacific/Kiritimati").env("LC_ALL", "tr_TR.UTF-8").env("USER", "somebody");
+    };
+    let flags = &["--target-platform", "linux-64", "--jobs", "1", "--go-cache", "shared"];
+    let place = "some other/place/for it";
+    Again { test: here!(), sample: "adlersum", before: "umask 077; ", flags, place, set_up }.check();
+}
+
+/// Gives all files times of their own, years apart.
+fn age(folder: &Path) {
+    let files: Vec<PathBuf> = walk(folder);
+    for (number, file) in (1_u64..).zip(files) {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(number * 40_000_000);
+        std::fs::OpenOptions::new().write(true).open(file).unwrap().set_modified(time).unwrap();
+    }
 }
 
 #[test]

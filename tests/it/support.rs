@@ -10,6 +10,10 @@ use gonda_testkit::{
 /// The binary under test.
 pub const GONDA: &str = env!("CARGO_BIN_EXE_gonda");
 
+/// The targets of `--all-targets`, in their order.
+pub const SEVEN: [&str; 7] =
+    ["linux-64", "linux-aarch64", "linux-ppc64le", "osx-64", "osx-arm64", "win-64", "win-arm64"];
+
 /// The name of the test function that the macro stands in.
 macro_rules! here {
     () => {{

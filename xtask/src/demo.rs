@@ -1,5 +1,6 @@
-//! `cargo xtask demo`: a channel from a Go SDK, the sample feedstocks built from it, and each package verified,
-//! installed into a fresh prefix and run.
+//! `cargo xtask demo`: a channel from a Go SDK, and the sample feedstocks built from it for seven targets in one run. Then
+//! each package is verified, what is for this machine is installed into a fresh prefix and run, and what is for another
+//! Linux machine runs under qemu, where that is installed.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -7,9 +8,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use gonda_testkit::ModuleProxy;
+use gonda_testkit::{ModuleProxy, conda_members};
 
-use crate::project::{build_gonda, native_platform, root};
+use crate::project::{build_gonda, native_platform, root, which};
 use crate::setup::{self, Python};
 
 /// `cargo xtask demo …`
@@ -19,9 +20,28 @@ pub(crate) struct Options {
     #[arg(long)]
     release: bool,
 
+    /// One sample only, and nothing but a Go SDK set up
+    #[arg(long, conflicts_with = "samples")]
+    quick: bool,
+
     /// Samples to build; all by default
     samples: Vec<String>,
 }
+
+impl Options {
+    fn names(&self, feedstock: &str) -> bool {
+        match self.quick {
+            true => feedstock == QUICK,
+            false => self.samples.is_empty() || self.samples.iter().any(|name| name == feedstock),
+        }
+    }
+}
+
+/// What `--quick` builds.
+const QUICK: &str = "slugify";
+
+/// What `gonda build --all-targets` builds for.
+const TARGETS: [&str; 7] = ["linux-64", "linux-aarch64", "linux-ppc64le", "osx-64", "osx-arm64", "win-64", "win-arm64"];
 
 /// A package of a sample, and a call of its program that shows that it works.
 struct Sample {
@@ -56,26 +76,39 @@ const fn sample(
     Sample { feedstock, package, program, arguments, stdin, says }
 }
 
-/// A line of the closing table.
+/// A line of the closing table: what became of a sample's packages.
 struct Line {
     package: String,
-    cells: [Result<String>; 3],
+    /// How many targets it was built for.
+    targets: usize,
+    installed: Result<String>,
+    /// Where its program ran, and what it said.
+    ran: Result<(Vec<&'static str>, String)>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let begin = Instant::now();
-    let platform = native_platform()?;
+    let native = native_platform()?;
+    if let Some(unknown) = options.samples.iter().find(|name| SAMPLES.iter().all(|sample| sample.feedstock != **name)) {
+        bail!("there is no sample `{unknown}`: see `recipes/`");
+    }
     setup::crates()?;
     let gonda = build_gonda(options.release)?;
     let go_root = setup::go_root()?;
-    let clients = setup::optional("py-rattler", setup::clients());
-    let go_licenses = setup::optional("the source of go-licenses", setup::go_licenses(&go_root));
+    let clients = if options.quick { None } else { setup::optional("py-rattler", setup::clients()) };
+    let go_licenses = match options.names("lumen") {
+        true => setup::optional("the source of go-licenses", setup::go_licenses(&go_root)),
+        false => None,
+    };
+    let compiler = match options.names("adlersum") && cfg!(target_os = "linux") {
+        true => gonda_testkit::system_cc().ok(),
+        false => None,
+    };
 
     // The work folder of a build may not lie below a repository, so the demo's home is a temporary folder.
     let home = tempfile::Builder::new().prefix("gonda-demo-").tempdir()?;
     let stage = Stage::new(home.path(), gonda)?;
     let channel = stage.path("channel");
-    let compiler = if cfg!(target_os = "linux") { gonda_testkit::system_cc().ok() } else { None };
     let mut bootstrap: Vec<OsString> = vec!["channel".into(), "bootstrap".into(), "--go-root".into(), go_root.into()];
     bootstrap.extend(["--output".into(), channel.clone().into()]);
     if let Some(source) = &go_licenses {
@@ -86,60 +119,92 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     stage.gonda(&bootstrap)?;
 
-    let mut lines = Vec::new();
     let mut left_out = Vec::new();
-    let mut built: Vec<&str> = Vec::new();
-    for sample in SAMPLES {
-        if !options.samples.is_empty() && !options.samples.iter().any(|name| name == sample.feedstock) {
-            continue;
-        }
+    let mut samples = Vec::new();
+    for sample in SAMPLES.iter().filter(|sample| options.names(sample.feedstock)) {
         let lacks = match sample.feedstock {
             "lumen" if go_licenses.is_none() => Some("go-licenses"),
             "adlersum" if compiler.is_none() => Some("a C compiler"),
             _ => None,
         };
-        if let Some(lacks) = lacks {
-            left_out.push(format!("{}: there is no {lacks} here", sample.package));
-            continue;
+        match lacks {
+            Some(lacks) => left_out.push(format!("{}: there is no {lacks} here", sample.package)),
+            None => samples.push(sample),
         }
-        if !built.contains(&sample.feedstock) {
-            built.push(sample.feedstock);
-            let feedstock = root().join("recipes").join(format!("{}-feedstock", sample.feedstock));
-            let mut build: Vec<OsString> = vec!["build".into(), feedstock.into(), "-c".into(), channel.clone().into()];
-            build.extend(["--target-platform", platform, "--output-dir"].map(OsString::from));
-            build.push(stage.path("packages").into());
-            if let ("adlersum", Some((_, version))) = (sample.feedstock, &compiler) {
-                // The variant pins conda-forge's version of the compiler, the channel has the machine's.
-                build.extend(["--variants".into(), format!("{{c_compiler_version: '{version}'}}").into()]);
-            }
-            stage.gonda(&build)?;
-        }
-        let package = stage.package(platform, sample.package)?;
+    }
+    let mut feedstocks: Vec<&str> = samples.iter().map(|sample| sample.feedstock).collect();
+    feedstocks.dedup();
+    let mut build: Vec<OsString> = vec!["build".into()];
+    build.extend(feedstocks.iter().map(|name| root().join(format!("recipes/{name}-feedstock")).into_os_string()));
+    build.extend(["-c".into(), channel.clone().into(), "--output-dir".into(), stage.path("packages").into()]);
+    build.extend(["--all-targets", "--test", "native-and-emulated"].map(OsString::from));
+    if let Some((_, version)) = compiler.as_ref().filter(|_| feedstocks.contains(&"adlersum")) {
+        // The variant pins conda-forge's version of the compiler, the channel has the machine's.
+        build.extend(["--variants".into(), format!("{{c_compiler_version: '{version}'}}").into()]);
+    }
+    let built = Instant::now();
+    stage.gonda(&build)?;
+    let built = built.elapsed();
+
+    let mut lines = Vec::new();
+    let mut verify: Vec<OsString> = vec!["verify".into()];
+    for sample in &samples {
+        let packages = stage.packages(sample.package)?;
+        verify.extend(packages.iter().map(|(_, path)| path.clone().into_os_string()));
+        let of_this_machine = packages.iter().find(|(target, _)| *target == native).map(|(_, path)| path);
+        let installed = match of_this_machine {
+            Some(package) => stage.install(clients.as_ref(), sample, package, &channel),
+            None => Ok(String::new()),
+        };
         lines.push(Line {
-            package: package.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            cells: [
-                stage.gonda_quietly(&["verify".into(), package.clone().into()]).map(|()| "yes".to_owned()),
-                stage.install(clients.as_ref(), sample, &package, &channel),
-                stage.call(clients.is_some(), sample),
-            ],
+            package: sample.package.to_owned(),
+            targets: packages.len(),
+            ran: stage.run_everywhere(native, clients.is_some() && installed.is_ok(), sample, &packages),
+            installed,
         });
     }
+    println!("\n$ gonda verify packages/*/*.conda");
+    stage.gonda_quietly(&verify)?;
 
-    print_table(platform, &lines);
+    print_table(native, &lines);
     for line in left_out {
         println!("left out: {line}");
     }
-    let failed = lines.iter().flat_map(|line| &line.cells).filter(|cell| cell.is_err()).count();
-    if failed > 0 {
-        for line in &lines {
-            for error in line.cells.iter().filter_map(|cell| cell.as_ref().err()) {
-                eprintln!("{}: {error:#}", line.package);
-            }
+    let mut failed = 0;
+    for line in &lines {
+        for error in line.installed.as_ref().err().into_iter().chain(line.ran.as_ref().err()) {
+            failed += 1;
+            eprintln!("{}: {error:#}", line.package);
         }
+    }
+    if failed > 0 {
         bail!("{failed} steps of the demo failed");
     }
-    println!("\n{} packages built, verified, installed and run in {} s", lines.len(), begin.elapsed().as_secs());
+    println!(
+        "\n{} packages built and tested in {} s, all of them verified; the demo took {} s",
+        verify.len() - 1,
+        built.as_secs(),
+        begin.elapsed().as_secs()
+    );
     Ok(())
+}
+
+/// What runs a Linux target's programs on a Linux machine: the first of these programs that is installed, with the folder
+/// that has the target's C library, for Go's position-independent programs name a loader.
+const EMULATORS: [(&str, [&str; 2], &str); 2] = [
+    ("linux-aarch64", ["qemu-aarch64-static", "qemu-aarch64"], "/usr/aarch64-linux-gnu"),
+    ("linux-ppc64le", ["qemu-ppc64le-static", "qemu-ppc64le"], "/usr/powerpc64le-linux-gnu"),
+];
+
+/// The command that runs a target's programs here, without the program.
+fn emulator(target: &str) -> Option<Command> {
+    let (_, programs, libraries) = EMULATORS.iter().find(|(name, ..)| *name == target)?;
+    let program = programs.iter().find_map(|program| which(program)).filter(|_| cfg!(target_os = "linux"))?;
+    let mut command = Command::new(program);
+    if Path::new(libraries).is_dir() {
+        command.args(["-L", libraries]);
+    }
+    Some(command)
 }
 
 /// The demo's folder and environment.
@@ -187,18 +252,24 @@ impl Stage {
         crate::project::output(&mut self.command(arguments)).map(drop)
     }
 
-    /// The newest package of that name.
-    fn package(&self, platform: &str, name: &str) -> Result<PathBuf> {
-        let folder = self.path("packages").join(platform);
-        for entry in fs_err::read_dir(&folder)? {
-            let path = entry?.path();
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let rest = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
-            if rest.is_some_and(|rest| rest.ends_with(".conda") && rest.starts_with(|c: char| c.is_ascii_digit())) {
-                return Ok(path);
+    /// The packages of that name, by target.
+    fn packages(&self, name: &str) -> Result<Vec<(&'static str, PathBuf)>> {
+        let mut found = Vec::new();
+        for target in TARGETS {
+            let folder = self.path("packages").join(target);
+            for entry in fs_err::read_dir(folder).into_iter().flatten() {
+                let path = entry?.path();
+                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let rest = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+                if rest.is_some_and(|rest| rest.ends_with(".conda") && rest.starts_with(|c: char| c.is_ascii_digit())) {
+                    found.push((target, path));
+                }
             }
         }
-        bail!("gonda left no package `{name}` in `{}`", folder.display())
+        if found.is_empty() {
+            bail!("gonda left no package `{name}`");
+        }
+        Ok(found)
     }
 
     fn prefix(&self, sample: &Sample) -> PathBuf {
@@ -222,27 +293,58 @@ impl Stage {
         Ok("py-rattler".to_owned())
     }
 
-    fn call(&self, installed: bool, sample: &Sample) -> Result<String> {
-        if !installed {
-            return Ok("by gonda test".to_owned());
+    /// Runs a sample's program for each target that this machine can run, and returns which these were and what it said.
+    fn run_everywhere(
+        &self,
+        native: &str,
+        installed: bool,
+        sample: &Sample,
+        packages: &[(&'static str, PathBuf)],
+    ) -> Result<(Vec<&'static str>, String)> {
+        let mut ran = Vec::new();
+        let mut said = String::new();
+        for (target, package) in packages {
+            let command = if *target == native {
+                match self.prefix(sample).join("bin").join(sample.program) {
+                    program if installed && program.is_file() => Command::new(program),
+                    _ => Command::new(self.unpack(target, sample, package)?),
+                }
+            } else if let Some(mut command) = emulator(target) {
+                command.arg(self.unpack(target, sample, package)?);
+                command
+            } else {
+                continue;
+            };
+            said = self.call(command, sample).with_context(|| format!("the program for {target}"))?;
+            ran.push(*target);
         }
-        let prefix = self.prefix(sample);
-        let program = ["bin", "Library/bin"]
-            .into_iter()
-            .map(|folder| prefix.join(folder).join(format!("{}{}", sample.program, std::env::consts::EXE_SUFFIX)))
-            .find(|path| path.is_file())
-            .with_context(|| format!("`{}` is not in `{}`", sample.program, prefix.display()))?;
+        Ok((ran, said))
+    }
+
+    /// A package's program, taken out of the archive without gonda's help.
+    fn unpack(&self, target: &str, sample: &Sample, package: &Path) -> Result<PathBuf> {
+        let folder = self.path("programs").join(target);
+        fs_err::create_dir_all(&folder)?;
+        let names = [format!("bin/{}", sample.program), format!("Library/bin/{}.exe", sample.program)];
+        let members = conda_members(&fs_err::read(package)?);
+        let member = members.into_iter().find(|member| names.contains(&member.path));
+        let member = member.with_context(|| format!("`{}` is not in `{}`", sample.program, package.display()))?;
+        let program = folder.join(Path::new(&member.path).file_name().unwrap_or_default());
+        fs_err::write(&program, member.content)?;
+        #[cfg(unix)]
+        fs_err::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(program)
+    }
+
+    fn call(&self, mut command: Command, sample: &Sample) -> Result<String> {
         let input = self.path("stdin");
         fs_err::write(&input, sample.stdin)?;
-        let output = Command::new(program)
-            .args(sample.arguments)
-            .env_clear()
-            .stdin(fs_err::File::open(&input)?.into_parts().0)
-            .output()?;
+        let output =
+            command.args(sample.arguments).env_clear().stdin(fs_err::File::open(&input)?.into_parts().0).output()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = said.lines().find(|line| line.contains(sample.says)).map(|line| line.trim().to_owned());
         match line {
-            Some(line) if output.status.success() => Ok(format!("{}: {line}", sample.program)),
+            Some(line) if output.status.success() => Ok(line),
             _ => bail!("`{}` did not say `{}` but `{}` ({})", sample.program, sample.says, said.trim(), output.status),
         }
     }
@@ -254,20 +356,30 @@ fn quoted(text: &str) -> String {
     if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-fn print_table(platform: &str, lines: &[Line]) {
-    let cell = |cell: &Result<String>| cell.as_ref().map_or_else(|_| "FAILED".to_owned(), Clone::clone);
-    let mut rows = vec![[format!("package ({platform})"), "verified".into(), "installed by".into(), "and run".into()]];
-    for Line { package, cells: [verified, installed, run] } in lines {
-        rows.push([package.clone(), cell(verified), cell(installed), cell(run)]);
+fn print_table(native: &str, lines: &[Line]) {
+    let failed = || "FAILED".to_owned();
+    let mut rows = vec![["package", "targets", "installed by", "ran on", "and said"].map(str::to_owned)];
+    for line in lines {
+        let (ran, said) = match &line.ran {
+            Ok((ran, said)) => (ran.join(", "), said.clone()),
+            Err(_) => (failed(), String::new()),
+        };
+        let installed = line.installed.as_ref().map_or_else(|_| failed(), Clone::clone);
+        rows.push([line.package.clone(), line.targets.to_string(), installed, ran, said]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths = [width(0), width(1), width(2), width(3)];
+    let widths = [width(0), width(1), width(2), width(3), width(4)];
     println!();
     for (number, row) in rows.iter().enumerate() {
         let padded: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         println!("{}", padded.join("  ").trim_end());
         if number == 0 {
             println!("{}", widths.map(|width| "-".repeat(width)).join("  "));
+        }
+    }
+    for (target, programs, _) in EMULATORS.iter().filter(|(target, ..)| *target != native) {
+        if emulator(target).is_none() {
+            println!("programs for {target} did not run: `{}` is not installed", programs[0]);
         }
     }
 }

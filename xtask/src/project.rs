@@ -42,23 +42,34 @@ pub(crate) fn build_gonda(release: bool) -> Result<PathBuf> {
 /// Builds the binary of a package that bears the package's name, and returns its path.
 pub(crate) fn build(package: &str, release: bool) -> Result<PathBuf> {
     let mut command = cargo(["build", "--package", package, "--bin", package, "--locked"]);
-    command.args(["--message-format", "json-render-diagnostics"]);
     if release {
         command.arg("--release");
     }
+    executable(command, package)
+}
+
+/// Builds a package's bench and returns its path. gonda is named beside it, so that both are made of the same crates.
+pub(crate) fn build_bench(package: &str, bench: &str) -> Result<PathBuf> {
+    let arguments = ["bench", "--no-run", "--package", package, "--package", "gonda", "--bench", bench, "--locked"];
+    executable(cargo(arguments), bench)
+}
+
+/// Runs cargo, and returns the program of that name that it has built.
+fn executable(mut command: Command, name: &str) -> Result<PathBuf> {
+    command.args(["--message-format", "json-render-diagnostics"]);
     let output = command.stderr(Stdio::inherit()).stdin(Stdio::null()).output().context("cargo can't be started")?;
     if !output.status.success() {
-        bail!("{package} could not be built");
+        bail!("{name} could not be built");
     }
     for message in cargo_metadata::Message::parse_stream(&*output.stdout) {
         if let cargo_metadata::Message::CompilerArtifact(artifact) = message?
             && let Some(executable) = artifact.executable
-            && artifact.target.name == package
+            && artifact.target.name == name
         {
             return Ok(executable.into_std_path_buf());
         }
     }
-    bail!("cargo built no {package} binary");
+    bail!("cargo built no program {name}");
 }
 
 /// Runs a command to its end with our stdout and stderr.

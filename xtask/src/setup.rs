@@ -19,6 +19,8 @@ const OLDEST_GO: (u32, u32) = (1, 21);
 const CLIENTS: &[&str] = &["py-rattler==0.28.0", "conda-package-handling==2.6.0", "conda-package-streaming==0.13.0"];
 /// The peer that we are measured against.
 const PEER: &[&str] = &["py-rattler-build==0.73.0"];
+/// The peer that writes archives for conda-build.
+const PACKER: &[&str] = &["conda-package-handling==2.6.0", "conda-package-streaming==0.13.0"];
 /// C compiler for other hosts.
 const ZIG: &[&str] = &["ziglang==0.17.1"];
 /// What 82 of 107 real recipes call.
@@ -85,6 +87,11 @@ pub(crate) fn clients() -> Result<Python> {
 /// Python with the peer for benchmarks.
 pub(crate) fn peer() -> Result<Python> {
     with_packages("peer", PEER)
+}
+
+/// Python with the peer that our packing is measured against.
+pub(crate) fn packer() -> Result<Python> {
+    with_packages("packer", PACKER)
 }
 
 /// Python with zig.

@@ -162,7 +162,7 @@ fn output_json(output: &Output, recipe: &Path) -> Result<Value> {
     }
     let folders = [
         (recipe.to_string_lossy().into_owned(), "<RECIPE_DIR>"),
-        (v0::paths::prefix(), "<PREFIX>"),
+        (v0::paths::prefix().to_owned(), "<PREFIX>"),
         (v0::paths::WORK.to_owned(), "<SRC_DIR>"),
     ];
     replace_paths(&mut value, &folders);

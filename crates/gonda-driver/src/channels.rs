@@ -6,8 +6,11 @@
 //! into errors that say what was wanted, from where, and what to do. It never reads the environment: channels, cache
 //! and offline mode are arguments. (Proxies and stored credentials are read by reqwest and rattler themselves.)
 
-use std::collections::BTreeSet;
+mod local;
+
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -21,8 +24,14 @@ use rattler_networking::{AuthenticationMiddleware, LazyClient, OfflineMiddleware
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{CacheClearMode, Gateway, GatewayError, RepoData, SourceConfig, SubdirSelection};
 use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
+use rattler_virtual_packages::{
+    Archspec, DetectVirtualPackageError, EnvOverride as _, LibC, Linux, Osx, VirtualPackages, Windows,
+};
 use reqwest_middleware::ClientWithMiddleware;
+use tokio::sync::OnceCell;
 use url::Url;
+
+pub use self::local::LocalChannel;
 
 use crate::{Error, Events, Kind, Result};
 
@@ -58,9 +67,8 @@ pub struct SolveRequest {
     pub platform: Subdir,
     /// What the machine offers; see [`virtual_packages`].
     pub virtual_packages: Vec<GenericVirtualPackage>,
-    /// A folder with packages and repodata that goes before all channels: the output folder, so that what was just
-    /// built is found. It may be missing or empty.
-    pub extra_channel: Option<PathBuf>,
+    /// A folder of packages that goes before all channels: the output folder, so that what was just built is found.
+    pub local: Option<LocalChannel>,
 }
 
 /// The channels of a run. Cheap to clone; clones share what was fetched.
@@ -71,8 +79,30 @@ pub struct Channels {
     gateway: Gateway,
     client: LazyClient,
     package_cache: PackageCache,
+    /// What was solved already: jobs that ask for the same share the answer.
+    solved: Arc<Mutex<HashMap<Question, Answer>>>,
     offline: bool,
     events: Events,
+}
+
+/// All that decides a solve, while channels stay as they were first read: specs, constraints, platform, virtual packages,
+/// and the packages of the local channel that are seen.
+type Question = (Vec<String>, Vec<String>, Subdir, Vec<String>, Vec<String>);
+
+/// Filled by who asks first; the others wait.
+type Answer = Arc<OnceCell<Vec<RepoDataRecord>>>;
+
+/// Why there is no answer.
+enum Failed {
+    /// No set of packages fulfils the requirements.
+    Unsolvable(Error),
+    Otherwise(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Otherwise(error)
+    }
 }
 
 impl std::fmt::Debug for Channels {
@@ -126,7 +156,8 @@ impl Channels {
             .with_max_concurrent_requests(PARALLEL_REQUESTS)
             .with_channel_config(rattler_repodata_gateway::ChannelConfig { default: source, ..Default::default() })
             .finish();
-        Ok(Self { channels, config, gateway, client, package_cache, offline: settings.offline, events })
+        let (solved, offline) = (Arc::default(), settings.offline);
+        Ok(Self { channels, config, gateway, client, package_cache, solved, offline, events })
     }
 
     /// The channels as a package's metadata names them, in their order: those under the channel alias by name, a
@@ -162,14 +193,30 @@ impl Channels {
     /// As [`Channels::solve`], but for that.
     pub async fn attempt(&self, request: &SolveRequest) -> Result<Result<Vec<RepoDataRecord>>> {
         let specs = parse_specs(&request.what, &request.specs)?;
-        let constraints = parse_specs(&request.what, &request.constraints)?;
         if specs.is_empty() {
             return Ok(Ok(Vec::new()));
         }
-        let repodata = self.repodata(request, &specs).await?;
+        let records = self.records(request, &specs).await?;
+        let question = question(request, &records)?;
+        let answer =
+            Arc::clone(self.solved.lock().unwrap_or_else(PoisonError::into_inner).entry(question).or_default());
+        match answer.get_or_try_init(|| self.solve_among(request, specs, records)).await {
+            Ok(records) => Ok(Ok(records.clone())),
+            Err(Failed::Unsolvable(error)) => Ok(Err(error)),
+            Err(Failed::Otherwise(error)) => Err(error),
+        }
+    }
 
+    /// Chooses among all records that may matter, channel by channel.
+    async fn solve_among(
+        &self,
+        request: &SolveRequest,
+        specs: Vec<MatchSpec>,
+        records: Vec<Vec<Arc<RepoDataRecord>>>,
+    ) -> Result<Vec<RepoDataRecord>, Failed> {
+        let constraints = parse_specs(&request.what, &request.constraints)?;
         let found: BTreeSet<PackageName> =
-            repodata.iter().flat_map(RepoData::iter).map(|record| record.package_record.name.clone()).collect();
+            records.iter().flatten().map(|record| record.package_record.name.clone()).collect();
         let virtual_packages = request.virtual_packages.clone();
         let wanted = specs.clone();
         let solved = tokio::task::spawn_blocking(move || {
@@ -178,7 +225,7 @@ impl Channels {
                 specs: wanted,
                 constraints,
                 channel_priority: ChannelPriority::Strict,
-                ..repodata.iter().map(RepoData::iter).collect::<SolverTask<'_, _>>()
+                ..records.iter().map(|of_one| of_one.iter().map(Arc::as_ref)).collect::<SolverTask<'_, _>>()
             };
             rattler_solve::resolvo::Solver.solve(task)
         })
@@ -188,10 +235,10 @@ impl Channels {
             Ok(result) => {
                 let mut records = result.records;
                 records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
-                Ok(Ok(records))
+                Ok(records)
             }
-            Err(SolveError::Cancelled) => Err(Error::new(Kind::Interrupted, "solving was cancelled")),
-            Err(error) => Ok(Err(self.unsolvable(request, &specs, &found, error))),
+            Err(SolveError::Cancelled) => Err(Error::new(Kind::Interrupted, "solving was cancelled").into()),
+            Err(error) => Err(Failed::Unsolvable(self.unsolvable(request, &specs, &found, error))),
         }
     }
 
@@ -209,12 +256,12 @@ impl Channels {
             constraints: Vec::new(),
             platform,
             virtual_packages: Vec::new(),
-            extra_channel: None,
+            local: None,
         };
         let specs = parse_specs(&request.what, &request.specs)?;
-        let repodata = self.repodata(&request, &specs).await?;
+        let records = self.records(&request, &specs).await?;
         let found: BTreeSet<&str> =
-            repodata.iter().flat_map(RepoData::iter).map(|record| record.package_record.name.as_normalized()).collect();
+            records.iter().flatten().map(|record| record.package_record.name.as_normalized()).collect();
         Ok(names.iter().filter(|name| !found.contains(**name)).map(|name| (*name).to_owned()).collect())
     }
 
@@ -287,7 +334,7 @@ impl Channels {
     }
 
     /// All records that may matter to the request, channel by channel.
-    async fn repodata(&self, request: &SolveRequest, specs: &[MatchSpec]) -> Result<Vec<RepoData>> {
+    async fn records(&self, request: &SolveRequest, specs: &[MatchSpec]) -> Result<Vec<Vec<Arc<RepoDataRecord>>>> {
         let platforms = [request.platform, Subdir::NoArch];
         // Each channel is opened by itself first: most of the gateway's errors do not say which channel they are about.
         let opened = self.channels.iter().flat_map(|channel| platforms.map(|platform| (channel, platform)));
@@ -298,11 +345,11 @@ impl Channels {
         .await?;
 
         let mut channels = Vec::new();
-        if let Some(folder) = &request.extra_channel {
-            let channel = folder_channel(folder)?;
+        if let Some(local) = &request.local {
+            let channel = folder_channel(&local.folder)?;
             // It changes while we run, with each package that is built.
             self.forget_channel(&channel);
-            let indexed = folder.join("noarch/repodata.json").is_file();
+            let indexed = local.folder.join("noarch/repodata.json").is_file();
             if indexed && !self.channels.iter().any(|known| known.base_url == channel.base_url) {
                 channels.push(channel);
             }
@@ -322,7 +369,13 @@ impl Channels {
         for warning in &answer.warnings {
             self.events.warn("", warning.to_string());
         }
-        Ok(answer.repodata)
+        let base = local_base(request)?;
+        let visible = |record: &&Arc<RepoDataRecord>| match (&request.local, &base) {
+            (Some(local), Some(base)) if record.url.as_str().starts_with(base) => local.shows(record),
+            _ => true,
+        };
+        let of_one = |data: &RepoData| data.iter_arc().filter(visible).cloned().collect();
+        Ok(answer.repodata.iter().map(of_one).collect())
     }
 
     fn forget_channel(&self, channel: &Channel) {
@@ -378,7 +431,12 @@ impl Channels {
             .map(|name| format!("`{}`", name.as_source()))
             .collect();
         let asked = if self.channels.is_empty() { "none".to_owned() } else { self.listed() };
-        let help = if unknown.is_empty() {
+        let hidden = request.local.as_ref().and_then(|local| local.hidden_in(&explanation));
+        let help = if let Some(name) = hidden {
+            format!(
+                "`{name}` is built in the same run, and seen only by recipes that name it: build it in a run before"
+            )
+        } else if unknown.is_empty() {
             format!("channels that were asked, the first that has a package's name decides: {asked}")
         } else {
             format!("no package {} for {} in channels: {asked}", unknown.join(", "), request.platform)
@@ -389,8 +447,8 @@ impl Channels {
     }
 }
 
-/// The virtual packages (CEP 30) that an environment for `platform` may count on. `native`: those of this machine,
-/// as found; otherwise what a target is assumed to offer:
+/// The virtual packages (CEP 30) that an environment for `platform` may count on. `native`: those of this machine's
+/// system, as found; otherwise what a target is assumed to offer:
 ///
 /// | target | |
 /// |---|---|
@@ -398,16 +456,14 @@ impl Channels {
 /// | `osx-*` | `__unix`, `__osx 13.0` |
 /// | `win-*` | `__win 10.0` |
 ///
-/// and everywhere `__archspec` with the platform's base architecture. No target is assumed to have a GPU.
+/// and everywhere `__archspec` with the platform's base architecture. No target is assumed to have a GPU, and this
+/// machine's decides nothing: looking for it starts programs of its driver, and a build must not depend on it.
 ///
 /// # Errors
 /// [`Kind::Machine`]: this machine can't be asked.
 pub fn virtual_packages(platform: Subdir, native: bool) -> Result<Vec<GenericVirtualPackage>> {
-    use rattler_virtual_packages::{Archspec, LibC, Linux, Osx, VirtualPackageOverrides, VirtualPackages, Windows};
     let found = if native && Subdir::current() == Some(platform) {
-        // Without overrides no environment variable is read.
-        let overrides = VirtualPackageOverrides::default();
-        VirtualPackages::detect(&overrides, None)
+        of_this_system(platform)
             .map_err(|error| Error::new(Kind::Machine, "could not find out what this machine offers").because(error))?
     } else {
         let mut assumed = VirtualPackages::default();
@@ -428,10 +484,43 @@ pub fn virtual_packages(platform: Subdir, native: bool) -> Result<Vec<GenericVir
     Ok(found.into_generic_virtual_packages().collect())
 }
 
+/// Without overrides: no environment variable is read.
+fn of_this_system(platform: Subdir) -> std::result::Result<VirtualPackages, DetectVirtualPackageError> {
+    let mut found = VirtualPackages::default();
+    found.unix = platform.is_unix();
+    found.win = Windows::detect(None)?;
+    found.linux = Linux::detect(None)?;
+    found.osx = Osx::detect(None)?;
+    found.libc = LibC::detect(None)?;
+    found.archspec = Archspec::detect(None)?;
+    Ok(found)
+}
+
 /// `major.minor`.
 fn version([major, minor]: [u64; 2]) -> Version {
     // Two numbers with a dot are always a version.
     format!("{major}.{minor}").parse().unwrap_or_else(|_| Version::major(major))
+}
+
+/// What decides the solve that is asked for.
+fn question(request: &SolveRequest, records: &[Vec<Arc<RepoDataRecord>>]) -> Result<Question> {
+    let base = local_base(request)?;
+    let of_local =
+        |record: &&Arc<RepoDataRecord>| base.as_ref().is_some_and(|base| record.url.as_str().starts_with(base));
+    let local = records.iter().flatten().filter(of_local).map(|record| {
+        let digest = record.package_record.sha256.map(|digest| hex::encode(&digest[..]));
+        format!("{} {}", record.url, digest.unwrap_or_default())
+    });
+    let mut local: Vec<String> = local.collect();
+    local.sort_unstable();
+    let virtual_packages = request.virtual_packages.iter().map(ToString::to_string).collect();
+    Ok((request.specs.clone(), request.constraints.clone(), request.platform, virtual_packages, local))
+}
+
+/// How the urls of the local channel's packages begin.
+fn local_base(request: &SolveRequest) -> Result<Option<String>> {
+    let Some(local) = &request.local else { return Ok(None) };
+    Ok(Some(folder_channel(&local.folder)?.base_url.url().to_string()))
 }
 
 fn parse_alias(alias: &str) -> Result<Url> {
@@ -489,261 +578,4 @@ fn http_client(offline: bool) -> Result<ClientWithMiddleware> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::error::Error as _;
-
-    use super::*;
-    use crate::index::tests::{TestPackage, write_package};
-    use serde_json::json;
-
-    struct World {
-        folder: tempfile::TempDir,
-    }
-
-    impl World {
-        fn new() -> Self {
-            Self { folder: tempfile::tempdir().unwrap() }
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.folder.path().join(name)
-        }
-
-        fn channel(&self, name: &str, packages: &[(&str, &str, &str, &[&str])]) {
-            for (subdir, name_of_package, version, depends) in packages {
-                let run_exports = (*name_of_package == "lib").then(|| json!({ "weak": ["lib >=1"] }));
-                let package = TestPackage { subdir, name: name_of_package, version, depends, files: &[], run_exports };
-                write_package(&self.path(name), &package);
-            }
-            std::fs::create_dir_all(self.path(name)).unwrap();
-            crate::index::index(&self.path(name), &Events::silent()).unwrap();
-        }
-
-        fn open(&self, channels: &[&str]) -> Result<Channels> {
-            let settings = ChannelSettings {
-                channels: channels.iter().map(|&channel| channel.to_owned()).collect(),
-                channel_alias: None,
-                cache_root: self.path("cache"),
-                offline: true,
-                base_dir: self.folder.path().to_owned(),
-            };
-            Channels::open(settings, Events::silent())
-        }
-
-        fn request(&self, specs: &[&str]) -> SolveRequest {
-            SolveRequest {
-                what: "build environment of hello".to_owned(),
-                specs: specs.iter().map(|&spec| spec.to_owned()).collect(),
-                constraints: Vec::new(),
-                platform: Subdir::Linux64,
-                virtual_packages: virtual_packages(Subdir::Linux64, false).unwrap(),
-                extra_channel: Some(self.path("out")),
-            }
-        }
-
-        /// The chosen packages with their channels, or the error.
-        async fn check(&self, channels: &[&str], specs: &[&str]) -> String {
-            let answer = match self.open(channels) {
-                Ok(channels) => channels.solve(&self.request(specs)).await.map(|records| (channels, records)),
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok((channels, records)) => records
-                    .iter()
-                    .map(|record| format!("{}/{}", channels.name_of(record), record.identifier.to_file_name()))
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                Err(error) => {
-                    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                    let text = format!(
-                        "{:?}: {error}\ncause: {cause}\nhelp: {}",
-                        error.kind,
-                        error.help.clone().unwrap_or_default()
-                    );
-                    text.replace(&self.folder.path().display().to_string(), "ROOT")
-                }
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn the_first_channel_with_a_name_decides_and_the_output_folder_goes_first() {
-        let world = World::new();
-        world.channel("one", &[("linux-64", "a", "1", &["lib"]), ("noarch", "lib", "1", &[])]);
-        world.channel("two", &[("linux-64", "a", "2", &[]), ("linux-64", "b", "1", &["a", "__glibc >=2.17"])]);
-        assert_eq!(world.check(&["./one", "./two"], &["b"]).await, "one/a-1-0.conda two/b-1-0.conda one/lib-1-0.conda");
-        assert_eq!(world.check(&["./two", "nodefaults", "./one"], &["b"]).await, "two/a-2-0.conda two/b-1-0.conda");
-        world.channel("out", &[("linux-64", "a", "0.5", &[])]);
-        assert_eq!(world.check(&["./two"], &["b"]).await, "out/a-0.5-0.conda two/b-1-0.conda");
-    }
-
-    #[tokio::test]
-    async fn what_was_just_built_is_found_by_the_next_solve() {
-        let world = World::new();
-        world.channel("one", &[("linux-64", "a", "1", &[])]);
-        let channels = world.open(&["./one"]).unwrap();
-        let solve = async |spec: &str| channels.solve(&world.request(&[spec])).await.map(|records| records.len());
-        assert!(solve("new").await.is_err());
-        world.channel("out", &[("linux-64", "new", "1", &["a"])]);
-        assert_eq!(solve("new").await.unwrap(), 2);
-        world.channel("out", &[("linux-64", "newer", "1", &["new"])]);
-        assert_eq!(solve("newer").await.unwrap(), 3);
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_solved_is_explained() {
-        let world = World::new();
-        world.channel("one", &[("linux-64", "a", "1", &["b >=2"]), ("linux-64", "b", "1", &[])]);
-        let text = world.check(&["./one"], &["a"]).await;
-        assert!(
-            text.starts_with("Unavailable: could not solve the build environment of hello for linux-64\n"),
-            "{text}"
-        );
-        assert!(text.contains("b >=2"), "{text}");
-        assert!(text.contains("file://ROOT/one"), "{text}");
-        let text = world.check(&["./one"], &["a", "nosuch"]).await;
-        assert!(text.contains("help: no package `nosuch` for linux-64 in channels: `file://ROOT/one"), "{text}");
-        let text = world.check(&["./one"], &["a ==>1"]).await;
-        assert!(text.starts_with("Usage: `a ==>1`, a requirement of the build environment of hello"), "{text}");
-        let text = world.check(&["bad:name"], &["a"]).await;
-        assert!(text.starts_with("Usage: `bad:name` is not a channel"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn a_channel_that_cannot_be_read_is_named() {
-        let world = World::new();
-        world.channel("one", &[("linux-64", "a", "1", &[])]);
-        std::fs::create_dir(world.path("bare")).unwrap();
-        let text = world.check(&["./one", "./none"], &["a"]).await;
-        assert!(text.contains("channel `file://ROOT/none/`"), "{text}");
-        assert!(text.contains("does not exist"), "{text}");
-        let text = world.check(&["./one", "./bare"], &["a"]).await;
-        assert!(text.contains("help: run `gonda channel index ROOT/bare`"), "{text}");
-        let text = world.check(&["./one", "http://127.0.0.1:9/somewhere"], &["a"]).await;
-        assert!(text.starts_with("Unavailable: channel `http://127.0.0.1:9/somewhere/`"), "{text}");
-        assert!(text.contains("help: `--offline` forbids fetching"), "{text}");
-        std::fs::write(world.path("one/linux-64/repodata.json"), "{ not json").unwrap();
-        let text = world.check(&["./one"], &["a"]).await;
-        assert!(text.starts_with("Unavailable: "), "{text}");
-        assert!(text.contains("file://ROOT/one"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn a_channel_that_is_down_is_named() {
-        let world = World::new();
-        let mut settings = ChannelSettings {
-            channels: vec!["http://127.0.0.1:9/somewhere".to_owned()],
-            channel_alias: None,
-            cache_root: world.path("cache"),
-            offline: false,
-            base_dir: world.folder.path().to_owned(),
-        };
-        let channels = Channels::open(settings.clone(), Events::silent()).unwrap();
-        let error = channels.solve(&world.request(&["a"])).await.unwrap_err();
-        assert_eq!(error.kind, Kind::Unavailable);
-        assert!(error.message.contains("`http://127.0.0.1:9/somewhere/`"), "{error}");
-        settings.channel_alias = Some("no url".to_owned());
-        assert_eq!(Channels::open(settings, Events::silent()).unwrap_err().kind, Kind::Usage);
-    }
-
-    /// Serves files below a folder, one request at a time, and gives the url. Ends with the process.
-    fn serve(folder: PathBuf) -> String {
-        use std::io::{BufRead, BufReader, Write};
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let request = lines.next().unwrap().unwrap();
-                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-                let path = request.split(' ').nth(1).unwrap().trim_start_matches('/');
-                let (status, body) = match std::fs::read(folder.join(path)) {
-                    Ok(body) => ("200 OK", body),
-                    Err(_) => ("404 Not Found", Vec::new()),
-                };
-                let length = body.len();
-                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-                stream.write_all(head.as_bytes()).unwrap();
-                if !request.starts_with("HEAD") {
-                    stream.write_all(&body).unwrap();
-                }
-            }
-        });
-        format!("http://{address}")
-    }
-
-    #[tokio::test]
-    async fn what_was_fetched_once_serves_offline() {
-        let world = World::new();
-        world.channel("one", &[("linux-64", "lib", "1", &[]), ("linux-64", "a", "1", &["lib"])]);
-        let server = serve(world.folder.path().to_owned());
-        let open = |cache: &str, offline: bool| {
-            let settings = ChannelSettings {
-                channels: vec!["one".to_owned()],
-                channel_alias: Some(server.clone()),
-                cache_root: world.path(cache),
-                offline,
-                base_dir: world.folder.path().to_owned(),
-            };
-            Channels::open(settings, Events::silent()).unwrap()
-        };
-        let install = async |channels: &Channels, place: &str| {
-            let records = channels.solve(&world.request(&["a"])).await?;
-            let lib = records.iter().find(|record| record.package_record.name.as_normalized() == "lib").unwrap();
-            assert_eq!(channels.run_exports(lib).await?.weak, ["lib >=1"]);
-            assert_eq!(channels.name_of(lib), "one");
-            let at = world.path(place);
-            let share = crate::environment::Share::Private;
-            crate::environment::install(channels, &records, Subdir::Linux64, &at, &at, share).await
-        };
-        install(&open("cache", false), "env").await.unwrap();
-        install(&open("cache", true), "env-offline").await.unwrap();
-        let error = install(&open("other-cache", true), "env-empty").await.unwrap_err();
-        assert!(error.message.starts_with(&format!("channel `{server}/one/`")), "{error}");
-        assert!(error.help.unwrap().contains("--offline"));
-
-        std::fs::remove_file(world.path("one/linux-64/a-1-0.conda")).unwrap();
-        let error = install(&open("third-cache", false), "env-gone").await.unwrap_err();
-        assert_eq!((error.kind, error.message.contains("a-1-0")), (Kind::Unavailable, true), "{error}");
-        let error =
-            open("cache", false).solve(&SolveRequest { platform: Subdir::Osx64, ..world.request(&["a"]) }).await;
-        assert!(error.unwrap_err().help.unwrap().contains("no package `a` for osx-64"));
-    }
-
-    #[tokio::test]
-    async fn run_exports_come_from_the_package() {
-        let world = World::new();
-        world.channel("one", &[("linux-64", "lib", "1", &[]), ("linux-64", "a", "1", &["lib"])]);
-        let channels = world.open(&["./one"]).unwrap();
-        let records = channels.solve(&world.request(&["a"])).await.unwrap();
-        let mut exports = Vec::new();
-        for record in &records {
-            exports.push(channels.run_exports(record).await.unwrap().weak);
-        }
-        assert_eq!(exports, [vec![], vec!["lib >=1".to_owned()]]);
-    }
-
-    #[test]
-    fn channels_are_named_without_paths_and_passwords() {
-        let world = World::new();
-        let names = |channels: &[&str]| world.open(channels).unwrap().names().join(" ");
-        assert_eq!(names(&["conda-forge", "./some/local", "conda-forge", "nodefaults"]), "conda-forge local");
-        assert_eq!(names(&["conda-forge/label/dev", "./my own"]), "conda-forge/label/dev my own");
-        let text = names(&["https://user:secret@example.org/t/token/channel"]);
-        assert!(!text.contains("secret") && !text.contains("/token"), "{text}");
-        assert!(text.starts_with("https://") && text.ends_with("/channel"), "{text}");
-    }
-
-    #[test]
-    fn foreign_targets_have_assumed_virtual_packages() {
-        let check = |platform| {
-            let packages = virtual_packages(platform, false).unwrap();
-            packages.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(check(Subdir::LinuxAarch64), "__unix=0=0 __linux=4.18=0 __glibc=2.28=0 __archspec=1=aarch64");
-        assert_eq!(check(Subdir::OsxArm64), "__unix=0=0 __osx=13.0=0 __archspec=1=m1");
-        assert_eq!(check(Subdir::Win64), "__win=10.0=0 __archspec=1=x86_64");
-        assert!(!virtual_packages(Subdir::current().unwrap(), true).unwrap().is_empty());
-    }
-}
+mod tests;

@@ -347,7 +347,7 @@ mod tests {
             constraints: Vec::new(),
             platform: Subdir::Linux64,
             virtual_packages: virtual_packages(Subdir::Linux64, false).unwrap(),
-            extra_channel: None,
+            local: None,
         };
         let records = channels.solve(&request).await.unwrap();
         (folder, channels, records)
@@ -432,7 +432,7 @@ mod tests {
             constraints: Vec::new(),
             platform: Subdir::Linux64,
             virtual_packages: Vec::new(),
-            extra_channel: None,
+            local: None,
         };
         let records = channels.solve(&request).await.unwrap();
         install(&channels, &records, Subdir::Linux64, &new, &new, Share::ReadOnly).await.unwrap();

@@ -119,6 +119,18 @@ pub(crate) fn is_executable(path: &Path) -> bool {
     }
 }
 
+/// Lets everybody start a file, where files have such modes.
+pub(crate) fn make_executable(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// Where Go looks for the user's configuration (`os.UserConfigDir`) when HOME is `home` and XDG variables are unset.
 pub(crate) fn user_config_dir(home: &Path) -> PathBuf {
     if cfg!(windows) {

@@ -39,3 +39,9 @@ pub mod testbed;
 pub mod testing;
 pub mod truth;
 mod workspace;
+mod zig;
+
+// Outputs for tests, shared with `tests/rooms.rs`.
+#[cfg(test)]
+#[path = "../tests/support/output.rs"]
+mod sample_outputs;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rattler_conda_types::Subdir;
+use serde::{Deserialize, Serialize};
 
 use crate::channels::ChannelSettings;
 use crate::isolation::Isolation;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub jobs: usize,
     /// What a job's GOCACHE starts with.
     pub go_cache: GoCacheMode,
+    /// Which C compiler cgo gets; `None` leaves it to the recipe's `extra.gonda.cgo`.
+    pub cgo_compiler: Option<CgoCompiler>,
     /// Go's module settings, from the user's configuration.
     pub go: GoSettings,
     /// The caller's environment: only names that a recipe lists in `script_env` (and, with an open network, proxies
@@ -147,6 +150,28 @@ pub enum TestMode {
     NativeAndEmulated,
     /// None.
     Skip,
+}
+
+/// Which C compiler cgo gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CgoCompiler {
+    /// The channel's, as the recipe asks for it.
+    Conda,
+    /// Zig.
+    Zig,
+}
+
+impl CgoCompiler {
+    /// The compiler of a name, as `--cgo-compiler` and `extra.gonda.cgo` have it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "conda" => Some(Self::Conda),
+            "zig" => Some(Self::Zig),
+            _ => None,
+        }
+    }
 }
 
 /// What a job's GOCACHE starts with.

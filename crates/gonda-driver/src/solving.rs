@@ -10,19 +10,25 @@ use rattler_conda_types::{RepoDataRecord, Subdir};
 
 use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::Selection;
-use crate::settings::Settings;
+use crate::settings::{CgoCompiler, Settings};
+use crate::zig::Zig;
 use crate::{Error, Events, Result};
 
 /// The solved environments of an output.
 pub(crate) struct Solved {
     pub(crate) build: Vec<RepoDataRecord>,
     pub(crate) host: Vec<RepoDataRecord>,
+    /// What stands in the place of C compilers in the build environment.
+    pub(crate) zig: Option<Zig>,
 }
 
 /// Chooses the packages of environments.
 pub(crate) trait Choose: Sync {
     /// The channels that packages come from.
     fn channels(&self) -> &Channels;
+
+    /// The C compiler that the user chose for cgo.
+    fn cgo_compiler(&self) -> Option<CgoCompiler>;
 
     /// The packages of one environment.
     fn choose(
@@ -51,8 +57,11 @@ pub(crate) async fn finalize(
     if merged {
         specs.extend(rendering.specs(index, Env::Host, &resolved, &world)?);
     }
-    let build = chooser.choose(Env::Build, &specs, output.build_platform).await?;
+    let zig = Zig::of(output, chooser.cgo_compiler(), &specs)?;
+    let instead = zig.as_ref().map(|zig| zig.instead(&specs));
+    let build = chooser.choose(Env::Build, instead.as_ref().unwrap_or(&specs), output.build_platform).await?;
     resolved.build = resolve(chooser.channels(), &build, &specs).await?;
+    resolved.build.extend(zig.iter().flat_map(Zig::stand_ins));
 
     let mut host = Vec::new();
     if !merged {
@@ -60,7 +69,7 @@ pub(crate) async fn finalize(
         host = chooser.choose(Env::Host, &specs, output.target_platform).await?;
         resolved.host = resolve(chooser.channels(), &host, &specs).await?;
     }
-    Ok((rendering.finalize(index, &resolved, &world)?, Solved { build, host }))
+    Ok((rendering.finalize(index, &resolved, &world)?, Solved { build, host, zig }))
 }
 
 /// The outputs of a rendering, finalised with environments solved from channels, nothing built. Outputs that need one
@@ -130,6 +139,10 @@ impl Choose for FromChannels<'_> {
         self.channels
     }
 
+    fn cgo_compiler(&self) -> Option<CgoCompiler> {
+        self.settings.cgo_compiler
+    }
+
     async fn choose(&self, env: Env, specs: &[String], platform: Subdir) -> Result<Vec<RepoDataRecord>> {
         let native = platform == self.settings.build_platform;
         let request = SolveRequest {
@@ -138,7 +151,7 @@ impl Choose for FromChannels<'_> {
             constraints: Vec::new(),
             platform,
             virtual_packages: channels::virtual_packages(platform, native)?,
-            extra_channel: None,
+            local: None,
         };
         Ok(self.channels.attempt(&request).await?.unwrap_or_else(|unsolvable| {
             self.unsolved.lock().unwrap_or_else(PoisonError::into_inner).push(unsolvable);

@@ -9,7 +9,7 @@ use gonda_recipe::Tests;
 use rattler_conda_types::{RepoDataRecord, Subdir};
 use serde::Serialize;
 
-use crate::channels::{self, Channels, SolveRequest};
+use crate::channels::{self, Channels, LocalChannel, SolveRequest};
 use crate::crossing::{self, Emulator};
 use crate::environment::{self, Share};
 use crate::isolation::{self, Bind, Mode, Reach, Room, RoomSpec, paths};
@@ -104,7 +104,7 @@ pub struct Testbed<'a> {
     /// What the environments are made of.
     pub channels: &'a Arc<Channels>,
     /// A folder of packages that goes before the channels: it holds the package under test.
-    pub packages: &'a Path,
+    pub packages: &'a LocalChannel,
     /// Where logs go.
     pub logs: &'a Path,
 }
@@ -207,7 +207,7 @@ impl Machine for Bench<'_> {
                 constraints: Vec::new(),
                 platform: request.platform,
                 virtual_packages: channels::virtual_packages(request.platform, native)?,
-                extra_channel: Some(self.bed.packages.to_path_buf()),
+                local: Some(self.bed.packages.clone()),
             })
             .await?;
         let prefix = &request.prefix;

@@ -45,6 +45,32 @@ impl Compression {
         let level = level.clamp(1, 22);
         Self { level, long: (level < 16).then_some(27) }
     }
+
+    /// A zstd stream for `total` bytes, whose output does not depend on the number of threads: there is always at least
+    /// one worker, and the size of its jobs is fixed here rather than left to zstd.
+    ///
+    /// # Errors
+    /// When zstd gets no memory.
+    pub fn encoder<W: Write>(self, writer: W, total: u64, threads: u32) -> io::Result<zstd::Encoder<'static, W>> {
+        let Self { level, long } = self;
+        let mut encoder = zstd::Encoder::new(writer, level)?;
+        encoder.include_checksum(true)?;
+        // A window beyond the content makes every reader reserve memory for nothing.
+        let needed = u64::BITS - total.saturating_add(1 << 16).leading_zeros();
+        if let Some(long) = long.map(|long| long.min(needed)).filter(|long| *long > 22) {
+            encoder.long_distance_matching(true)?;
+            encoder.window_log(long.clamp(10, 27))?;
+        }
+        encoder.set_parameter(CParameter::NbWorkers(threads.clamp(1, 64)))?;
+        // Larger jobs compress better, smaller ones keep more threads busy: four at least from 16 MiB on. At the levels
+        // that ask for size, what fits into one is not cut.
+        let most = 32 << 20;
+        let job = if level < 16 { (total / 4).clamp(4 << 20, most) } else { most };
+        encoder.set_parameter(CParameter::JobSize(u32::try_from(job).unwrap_or(u32::MAX)))?;
+        // Each job sees a whole window of what stands before it.
+        encoder.set_parameter(CParameter::OverlapSizeLog(9))?;
+        Ok(encoder)
+    }
 }
 
 impl Default for Compression {
@@ -68,6 +94,12 @@ pub struct Package<'a> {
     pub compression: Compression,
     /// Threads that compress; the bytes don't depend on it.
     pub threads: u32,
+}
+
+impl Package<'_> {
+    fn encoder<W: Write>(&self, writer: W, total: u64) -> io::Result<zstd::Encoder<'static, W>> {
+        self.compression.encoder(writer, total, self.threads)
+    }
 }
 
 /// A package that was written.
@@ -243,7 +275,7 @@ fn fill(growing: &Growing, package: &Package<'_>, entries: &[Entry], info: &[&In
     // readers don't know.
     let large = total > 4_000_000_000;
     zip.start_file(name, options.large_file(large)).map_err(|error| failed(error.into()))?;
-    let mut tar = tar::Builder::new(encoder(&mut zip, package, total).map_err(failed)?);
+    let mut tar = tar::Builder::new(package.encoder(&mut zip, total).map_err(failed)?);
     let mut expected = Vec::with_capacity(entries.len() + info.len() + 4);
     for entry in entries {
         expected.push(append_entry(&mut tar, entry, package.timestamp, &growing.path)?);
@@ -261,7 +293,7 @@ fn fill(growing: &Growing, package: &Package<'_>, entries: &[Entry], info: &[&In
     let total = files.iter().map(size).fold(0u64, u64::saturating_add);
     let name = format!("info-{}.tar.zst", package.stem);
     zip.start_file(name, options.large_file(total > 4_000_000_000)).map_err(|error| failed(error.into()))?;
-    let mut tar = tar::Builder::new(encoder(&mut zip, package, total).map_err(failed)?);
+    let mut tar = tar::Builder::new(package.encoder(&mut zip, total).map_err(failed)?);
     for file in files {
         expected.push(append_info(&mut tar, file, package.timestamp, &growing.path)?);
     }
@@ -304,29 +336,6 @@ fn link_sum(entry: &Entry, leads_to: Option<&str>, packed: &BTreeMap<&str, &Expe
         io::Result::Ok(Sum { size, sha256 })
     };
     hash().unwrap_or(nothing)
-}
-
-/// A stream encoder whose output does not depend on the number of threads: there is always at least one worker, and
-/// the size of its jobs is fixed here rather than left to zstd.
-fn encoder<W: Write>(writer: W, package: &Package<'_>, total: u64) -> io::Result<zstd::Encoder<'static, W>> {
-    let Compression { level, long } = package.compression;
-    let mut encoder = zstd::Encoder::new(writer, level)?;
-    encoder.include_checksum(true)?;
-    // A window beyond the content makes every reader reserve memory for nothing.
-    let needed = u64::BITS - total.saturating_add(1 << 16).leading_zeros();
-    if let Some(long) = long.map(|long| long.min(needed)).filter(|long| *long > 22) {
-        encoder.long_distance_matching(true)?;
-        encoder.window_log(long.clamp(10, 27))?;
-    }
-    encoder.set_parameter(CParameter::NbWorkers(package.threads.clamp(1, 64)))?;
-    // Larger jobs compress better, smaller ones keep more threads busy: four at least from 16 MiB on. At the levels
-    // that ask for size, what fits into one is not cut.
-    let most = 32 << 20;
-    let job = if level < 16 { (total / 4).clamp(4 << 20, most) } else { most };
-    encoder.set_parameter(CParameter::JobSize(u32::try_from(job).unwrap_or(u32::MAX)))?;
-    // Each job sees a whole window of what stands before it.
-    encoder.set_parameter(CParameter::OverlapSizeLog(9))?;
-    Ok(encoder)
 }
 
 fn header(kind: EntryType, size: u64, mode: u32, timestamp: i64) -> Header {

@@ -2,6 +2,9 @@
 //! the targets. Prints one line of JSON: name to what was measured.
 //!
 //! All inputs stand in memory, as a driver that renders for many targets has them.
+//!
+//! For a profiler, `-- --times N v0|pinned|v1` renders one of the inputs N times and prints nothing:
+//! `valgrind --tool=callgrind --toggle-collect='*Case::render' target/release/deps/render-… --times 20 v0`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -27,8 +30,21 @@ const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(400);
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, times, name] = arguments.as_slice()
+        && flag == "--times"
+    {
+        let (recipe, text, variant) = match name.as_str() {
+            "v1" => ("recipe.yaml", inputs::GO_V1, inputs::SMALL_VARIANT.to_owned()),
+            "pinned" => ("meta.yaml", inputs::GO_V0, inputs::pinning_file()),
+            _ => ("meta.yaml", inputs::GO_V0, inputs::SMALL_VARIANT.to_owned()),
+        };
+        let case = Case::new(recipe, text, variant);
+        (0..times.parse().unwrap()).for_each(|_: usize| assert_eq!(case.render(), 1));
+        return;
+    }
     // Cargo runs benches as tests too, for one quick round.
-    let quick = std::env::args().any(|argument| argument == "--test");
+    let quick = arguments.iter().any(|argument| argument == "--test");
     let (rounds, round) = if quick { (1, Duration::ZERO) } else { (ROUNDS, ROUND) };
     let rate = |threads: usize, render: &(dyn Fn() -> usize + Sync)| {
         median((0..rounds).map(|_| outputs_a_second(threads, round, render)).collect())
@@ -102,6 +118,7 @@ impl Case {
     }
 
     /// The number of outputs.
+    #[inline(never)]
     fn render(&self) -> usize {
         load(&self.request, &self.world).unwrap().outputs.len()
     }

@@ -17,6 +17,37 @@ pub struct GitInfo {
     pub full_hash: String,
 }
 
+impl GitInfo {
+    /// The `GIT_…` variables of templates and scripts (conda-build's `environ.get_git_info`), as far as they have values.
+    pub fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let described = !self.describe_number.is_empty();
+        [
+            ("GIT_DESCRIBE_TAG", self.describe_tag.clone()),
+            ("GIT_DESCRIBE_TAG_PEP440", self.pep440()),
+            ("GIT_DESCRIBE_NUMBER", self.describe_number.clone()),
+            ("GIT_DESCRIBE_HASH", self.describe_hash.clone()),
+            ("GIT_FULL_HASH", self.full_hash.clone()),
+            (
+                "GIT_BUILD_STR",
+                if described { format!("{}_{}", self.describe_number, self.describe_hash) } else { String::new() },
+            ),
+        ]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+    }
+
+    /// The tag as a version, with what came after it.
+    fn pep440(&self) -> String {
+        let version = self.describe_tag.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '-');
+        let hash = self.describe_hash.trim_start_matches('g');
+        match self.describe_number.as_str() {
+            _ if self.describe_tag.is_empty() => String::new(),
+            "0" => version.to_owned(),
+            number => format!("{version}.post{number}+{hash}"),
+        }
+    }
+}
+
 /// All input of rendering that is not an argument.
 pub trait World {
     /// The bytes of a file.

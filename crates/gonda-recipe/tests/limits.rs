@@ -260,6 +260,35 @@ fn seeds_in(part: &str, name: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn yaml_is_read_alike_by_both_readers() {
+    let mut random = Random(0x1bad_5eed_cafe_f00d);
+    let written = [
+        "a: b\n",
+        "a:\n- b\n- c\nd:\n",
+        "a:\n  - b: 1\n    c: 2\n  -\n  - - x\n    - y\n",
+        "a: |\n  x\n\n   y \n\nb: |-\n    z\n",
+        "a: 'it''s' # no\nb: \"x\"   # yes\nc: x#y # z\nd: -v\ne: http://x\n",
+        "yes: no\nnull: ~\n1: 2.50\n0x1f: 2024-01-05\na: 2024-01-05 10:00:00 +1\na: twice\n",
+        "a: b\n  c\n",
+        "a:\n    b: 1\n  c: 2\n",
+        "a: |\n  x\n# c\n  y\n",
+        "- a\n- b: c\n -d\n",
+    ];
+    for text in written {
+        fuzz::yaml(text.as_bytes());
+        (0..40).for_each(|_| fuzz::yaml(&mutate(text.as_bytes(), &mut random)));
+    }
+    for seed in seeds("meta.yaml").into_iter().chain(seeds("conda_build_config.yaml")) {
+        let text = String::from_utf8_lossy(&seed);
+        // As a template without its statements, for these are no YAML.
+        let lines: Vec<&str> = text.lines().filter(|line| !line.contains("{%")).collect();
+        let text = lines.join("\n").replace("{{", "").replace("}}", "") + "\n";
+        fuzz::yaml(text.as_bytes());
+        (0..3).for_each(|_| fuzz::yaml(&mutate(text.as_bytes(), &mut random)));
+    }
+}
+
+#[test]
 fn mutated_recipes_never_panic() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for seed in seeds("meta.yaml") {

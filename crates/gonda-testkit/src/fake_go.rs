@@ -40,7 +40,11 @@ const SCRIPT: &str = r#"#!/bin/sh
 echo "fake go: GOOS=$GOOS GOARCH=$GOARCH CGO_ENABLED=$CGO_ENABLED GOFLAGS=$GOFLAGS args: $*; GOPROXY=$GOPROXY GOVCS=$GOVCS" >&2
 case "$1" in
   version) echo "go version go@VERSION@ ${GOOS:-linux}/${GOARCH:-amd64}"; exit 0 ;;
-  env) shift; [ "$1" = GOVERSION ] && echo "go@VERSION@"; [ "$1" = GOPATH ] && echo "$GOPATH"; exit 0 ;;
+  env) shift
+    for name; do
+      case "$name" in GOVERSION) echo "go@VERSION@" ;; *) eval "echo \"\$$name\"" ;; esac
+    done
+    exit 0 ;;
   build|install) ;;
   *) exit 0 ;;
 esac

@@ -22,7 +22,7 @@ pub use fake_go::FakeGo;
 pub use feedstock::{Feedstock, copy_tree, sample, samples_folder};
 pub use machine::{
     GO_LICENSES, GO_ROOT, PYTHON, PYTHONPATH, Python, QUICK, SKIPS, TOOLCHAIN_CHANNEL, go_root, private_mounts, python,
-    skipped, system_cc, toolchain_channel,
+    skipped, system_cc, toolchain_channel, zig,
 };
 pub use proxy::{ModuleProxy, Sums, module_sums};
 pub use server::{FileServer, Reply};

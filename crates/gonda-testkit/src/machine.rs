@@ -159,6 +159,27 @@ pub fn system_cc() -> Result<(PathBuf, String), String> {
     if version.is_empty() { Err("gcc doesn't tell its version".to_owned()) } else { Ok((gcc, version)) }
 }
 
+/// The folder of a zig distribution, for `gonda channel bootstrap --zig`: the one that `ZIG` names – it, or the program in
+/// it – else that of the `zig` on PATH.
+///
+/// # Errors
+/// Why there is none, as the reason of a skipped test.
+pub fn zig() -> Result<PathBuf, String> {
+    let named = std::env::var_os("ZIG").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = named.or_else(|| {
+        let mut programs = std::env::split_paths(&path).map(|folder| folder.join("zig"));
+        programs.find(|program| program.is_file())
+    });
+    let found =
+        found.and_then(|found| found.canonicalize().ok()).ok_or("the machine has no zig, nor names `ZIG` one")?;
+    let folders = found.ancestors().take(3);
+    let distribution = folders
+        .into_iter()
+        .find(|folder| folder.join("lib/std/std.zig").is_file() || folder.join("lib/zig/std/std.zig").is_file());
+    distribution.map(Path::to_path_buf).ok_or_else(|| format!("`{}` belongs to no zig distribution", found.display()))
+}
+
 /// A channel with the real Go toolchain, and with go-licenses and the machine's C compiler where they can be had; made
 /// once by `gonda channel bootstrap` and kept below `folder` for as long as the binary and the SDK stay the same.
 ///

@@ -151,6 +151,11 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "MODE")]
     pub(crate) go_cache: Option<String>,
 
+    /// The C compiler of recipes with cgo: `conda`, the channel's, as they ask for it; `zig`, one `zig` package for all
+    /// Linux and Windows targets. Without it, the recipe's `extra.gonda.cgo` decides
+    #[arg(long, value_name = "COMPILER")]
+    pub(crate) cgo_compiler: Option<String>,
+
     /// Folder or url asked first for every source; repeatable
     #[arg(long, value_name = "DIR|URL")]
     pub(crate) source_mirror: Vec<String>,
@@ -207,6 +212,10 @@ pub(crate) struct FetchArgs {
     /// Where packages lie that were built before; their channel is asked first
     #[arg(long, value_name = "DIR")]
     pub(crate) output_dir: Option<PathBuf>,
+
+    /// The C compiler of recipes with cgo, as builds will have it: `conda` or `zig`
+    #[arg(long, value_name = "COMPILER")]
+    pub(crate) cgo_compiler: Option<String>,
 
     /// Folder or url asked first for every source; repeatable
     #[arg(long, value_name = "DIR|URL")]
@@ -375,8 +384,8 @@ pub(crate) enum ChannelCommand {
 #[derive(Debug, Args)]
 pub(crate) struct BootstrapArgs {
     /// The Go SDK: a folder with `bin/go` and `VERSION`
-    #[arg(long, value_name = "DIR")]
-    pub(crate) go_root: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "zig")]
+    pub(crate) go_root: Option<PathBuf>,
 
     /// The channel's folder
     #[arg(long, value_name = "DIR")]
@@ -397,6 +406,11 @@ pub(crate) struct BootstrapArgs {
     /// Also package a C compiler of this machine as `gcc_<target>`, for recipes with cgo
     #[arg(long, value_name = "GCC")]
     pub(crate) system_cc: Option<PathBuf>,
+
+    /// Also package a zig distribution as `zig`, for `--cgo-compiler zig`: an unpacked release, or the folder `ziglang` of
+    /// the Python package of that name
+    #[arg(long, value_name = "DIR")]
+    pub(crate) zig: Option<PathBuf>,
 
     /// Folder or url asked first for sources; repeatable
     #[arg(long, value_name = "DIR|URL")]

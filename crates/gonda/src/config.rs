@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gonda_driver::isolation::Isolation;
-use gonda_driver::settings::{ChannelChoice, GoCacheMode, GoSettings, Network, Settings, TestMode};
+use gonda_driver::settings::{CgoCompiler, ChannelChoice, GoCacheMode, GoSettings, Network, Settings, TestMode};
 use gonda_driver::{Error, Kind, Result};
 use rattler_conda_types::Subdir;
 use serde::Deserialize;
@@ -24,6 +24,7 @@ pub(crate) struct Layer {
     pub(crate) network: Option<String>,
     pub(crate) test: Option<String>,
     pub(crate) go_cache: Option<String>,
+    pub(crate) cgo_compiler: Option<String>,
     pub(crate) jobs: Option<usize>,
     pub(crate) compression_level: Option<i32>,
     pub(crate) goproxy: Option<String>,
@@ -46,6 +47,7 @@ impl Layer {
             network: self.network.or(lower.network),
             test: self.test.or(lower.test),
             go_cache: self.go_cache.or(lower.go_cache),
+            cgo_compiler: self.cgo_compiler.or(lower.cgo_compiler),
             jobs: self.jobs.or(lower.jobs),
             compression_level: self.compression_level.or(lower.compression_level),
             goproxy: self.goproxy.or(lower.goproxy),
@@ -162,6 +164,7 @@ fn from_variables(surroundings: &Surroundings) -> Result<Layer> {
         network: text("GONDA_NETWORK"),
         test: text("GONDA_TEST"),
         go_cache: text("GONDA_GO_CACHE"),
+        cgo_compiler: text("GONDA_CGO_COMPILER"),
         jobs: number("GONDA_JOBS")?.and_then(|value| usize::try_from(value).ok()),
         compression_level: number("GONDA_COMPRESSION_LEVEL")?.and_then(|value| i32::try_from(value).ok()),
         goproxy: text("GONDA_GOPROXY"),
@@ -271,6 +274,10 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         Some("shared") => GoCacheMode::Shared,
         Some(other) => return Err(wrong_value("go-cache", other, "private or shared")),
     };
+    let cgo_compiler = layer
+        .cgo_compiler
+        .as_deref()
+        .map(|name| CgoCompiler::named(name).ok_or_else(|| wrong_value("cgo-compiler", name, "conda or zig")));
     let jobs = layer.jobs.filter(|jobs| *jobs > 0);
     Ok(Settings {
         cache_root: surroundings.cache_root()?,
@@ -294,6 +301,7 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         go_cache,
+        cgo_compiler: cgo_compiler.transpose()?,
         go: GoSettings {
             goproxy: layer.goproxy,
             gonosumdb: layer.gonosumdb,

@@ -1,8 +1,12 @@
 //! `cargo xtask bench`: how fast gonda is, beside those who do the same.
 
 mod build;
+mod lab;
+mod matrix;
 mod measure;
+mod pack;
 mod render;
+mod table;
 
 use anyhow::Result;
 
@@ -13,6 +17,21 @@ pub(crate) enum What {
     Build {
         /// Runs of each; medians are shown
         #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
+    /// A small program for seven targets from one machine
+    Matrix {
+        /// Runs of each; medians are shown
+        #[arg(long, default_value_t = 1)]
+        runs: usize,
+    },
+    /// Packing a tree of programs, libraries and sources
+    Pack {
+        /// How large the tree is, in millions of bytes
+        #[arg(long, default_value_t = 500)]
+        megabytes: u64,
+        /// Runs of each; medians are shown
+        #[arg(long, default_value_t = 1)]
         runs: usize,
     },
     /// Rendering: outputs a second in one process, and whole processes
@@ -32,6 +51,8 @@ impl Default for What {
 pub(crate) fn run(what: &What) -> Result<()> {
     match what {
         What::Build { runs } => build::run(*runs),
+        What::Matrix { runs } => matrix::run(*runs),
+        What::Pack { megabytes, runs } => pack::run(*megabytes, *runs),
         What::Render { runs } => render::run(*runs),
     }
 }

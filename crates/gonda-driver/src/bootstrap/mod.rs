@@ -6,6 +6,7 @@
 //! have other defaults within a build. Whoever builds sets both, so that it does not matter.
 
 mod packages;
+mod zig;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use serde_json::{Map, Value, json};
 use walkdir::WalkDir;
 
 pub use packages::TARGETS;
-use packages::{Definition, SmallFile};
+use packages::{Definition, Payload, SmallFile};
 
 use crate::{Error, Events, Kind, Result, host};
 
@@ -74,8 +75,10 @@ impl fmt::Display for Layout {
 /// What to make.
 #[derive(Debug, Clone)]
 pub struct BootstrapOptions {
-    /// A GOROOT: a folder with `VERSION`, `bin/go`, `src` …
-    pub go_root: PathBuf,
+    /// A GOROOT: a folder with `VERSION`, `bin/go`, `src` …; `None`: no toolchain is packaged.
+    pub go_root: Option<PathBuf>,
+    /// A zig distribution, to be packaged as `zig`.
+    pub zig: Option<PathBuf>,
     /// The channel's folder; made if missing. Other packages in it stay.
     pub output: PathBuf,
     /// How the packages tell about themselves.
@@ -109,16 +112,23 @@ pub struct SystemCompiler {
 /// [`Kind::Machine`]: something can't be read or written.
 pub async fn bootstrap(options: &BootstrapOptions, events: Events) -> Result<Vec<Artifact>> {
     let options = options.clone();
-    let working = tokio::task::spawn_blocking(move || make(&options, &events));
+    let zig = match &options.zig {
+        Some(folder) => Some(zig::Distribution::open(folder, options.build_platform).await?),
+        None => None,
+    };
+    let working = tokio::task::spawn_blocking(move || make(&options, zig.as_ref(), &events));
     match working.await {
         Ok(done) => done,
         Err(error) => Err(Error::new(Kind::Bug, "making the toolchain's channel ended early").because(error)),
     }
 }
 
-fn make(options: &BootstrapOptions, events: &Events) -> Result<Vec<Artifact>> {
-    let sdk = Sdk::open(&options.go_root, options.build_platform)?;
-    let mut definitions = packages::toolchain(&sdk.version, options.layout, options.build_platform);
+fn make(options: &BootstrapOptions, zig: Option<&zig::Distribution>, events: &Events) -> Result<Vec<Artifact>> {
+    let platform = options.build_platform;
+    let sdk = options.go_root.as_ref().map(|root| Sdk::open(root, platform)).transpose()?;
+    let mut definitions: Vec<Definition> =
+        sdk.iter().flat_map(|sdk| packages::toolchain(&sdk.version, options.layout, platform)).collect();
+    definitions.extend(zig.map(zig::Distribution::definition));
     if let Some(compiler) = &options.system_cc {
         let mut compiler = compiler.clone();
         if compiler.glibc.is_none() {
@@ -135,9 +145,11 @@ fn make(options: &BootstrapOptions, events: &Events) -> Result<Vec<Artifact>> {
         platform: options.build_platform,
         folder: options.output.join(options.build_platform.as_str()),
         aside: aside.clone(),
-        timestamp: options.timestamp.or(sdk.time).unwrap_or(EARLIEST).max(EARLIEST),
-        payload: sdk.entries(options.build_platform)?,
-        license: sdk.license(),
+        timestamp: options.timestamp.or(sdk.as_ref().and_then(|sdk| sdk.time)).unwrap_or(EARLIEST).max(EARLIEST),
+        go: sdk.as_ref().map(|sdk| sdk.entries(platform)).transpose()?.unwrap_or_default(),
+        zig: zig.map(|zig| zig.entries(platform)).transpose()?.unwrap_or_default(),
+        license: sdk.as_ref().and_then(Sdk::license),
+        zig_license: zig.and_then(zig::Distribution::license),
         threads: options.threads,
     };
     let packed = work.pack_all(&definitions, events);
@@ -154,8 +166,10 @@ struct Work {
     folder: PathBuf,
     aside: PathBuf,
     timestamp: i64,
-    payload: Vec<Entry>,
+    go: Vec<Entry>,
+    zig: Vec<Entry>,
     license: Option<PathBuf>,
+    zig_license: Option<PathBuf>,
     threads: u32,
 }
 
@@ -163,7 +177,7 @@ impl Work {
     /// Packs all, two at a time: the two large packages, the first of their flavours, take nearly all of it.
     fn pack_all(&self, definitions: &[Definition], events: &Events) -> Result<Vec<Artifact>> {
         let mut order: Vec<&Definition> = definitions.iter().collect();
-        order.sort_by_key(|definition| !definition.has_go_root);
+        order.sort_by_key(|definition| definition.payload == Payload::None);
         let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
             for _ in 0..2 {
@@ -183,11 +197,15 @@ impl Work {
 
     fn pack(&self, definition: &Definition) -> Result<Artifact> {
         let stem = definition.stem();
-        let mut entries = if definition.has_go_root { self.payload.clone() } else { Vec::new() };
+        let (mut entries, license) = match definition.payload {
+            Payload::None => (Vec::new(), &self.license),
+            Payload::Go => (self.go.clone(), &self.license),
+            Payload::Zig => (self.zig.clone(), &self.zig_license),
+        };
         for file in &definition.files {
             entries.push(small_entry(&self.aside.join(&stem), file)?);
         }
-        let info = info(definition, self.platform, self.timestamp, self.license.as_deref())?;
+        let info = info(definition, self.platform, self.timestamp, license.as_deref())?;
         let package = Package {
             stem: &stem,
             entries: &entries,
@@ -368,16 +386,19 @@ fn info(definition: &Definition, platform: Subdir, timestamp: i64, license: Opti
         index.insert("constrains".to_owned(), json!(definition.constrains));
     }
     index.insert("depends".to_owned(), json!(definition.depends));
-    index.insert("license".to_owned(), json!("BSD-3-Clause"));
-    index.insert("license_family".to_owned(), json!("BSD"));
+    let (license_name, family, home, docs) = match definition.payload {
+        Payload::Zig => ("MIT", "MIT", "https://ziglang.org/", "https://ziglang.org/documentation/"),
+        Payload::Go | Payload::None => ("BSD-3-Clause", "BSD", "https://go.dev/", "https://go.dev/doc"),
+    };
+    index.insert("license".to_owned(), json!(license_name));
+    index.insert("license_family".to_owned(), json!(family));
     index.insert("name".to_owned(), json!(definition.name));
     index.insert("platform".to_owned(), json!(platform.only_platform()));
     index.insert("subdir".to_owned(), json!(platform.as_str()));
     index.insert("timestamp".to_owned(), json!(timestamp.saturating_mul(1000)));
     index.insert("version".to_owned(), json!(definition.version));
     let about = json!({
-        "doc_url": "https://go.dev/doc", "home": "https://go.dev/", "license": "BSD-3-Clause",
-        "license_family": "BSD", "summary": definition.summary,
+        "doc_url": docs, "home": home, "license": license_name, "license_family": family, "summary": definition.summary,
     });
     let tool = json!({ "name": "gonda", "version": env!("CARGO_PKG_VERSION") });
     let hash_input: Map<String, Value> =

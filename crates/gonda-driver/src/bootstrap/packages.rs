@@ -43,8 +43,7 @@ pub(super) struct Definition {
     /// What the hash in the build string is made of, sorted.
     pub(super) hash_input: Vec<(&'static str, String)>,
     pub(super) files: Vec<SmallFile>,
-    /// Whether the SDK is in it.
-    pub(super) has_go_root: bool,
+    pub(super) payload: Payload,
 }
 
 impl Definition {
@@ -52,6 +51,16 @@ impl Definition {
     pub(super) fn stem(&self) -> String {
         format!("{}-{}-{}", self.name, self.version, self.build)
     }
+}
+
+/// The large files of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Payload {
+    None,
+    /// The SDK.
+    Go,
+    /// A zig distribution.
+    Zig,
 }
 
 /// A small file of a package.
@@ -152,7 +161,7 @@ fn go(version: &str, flavour: Flavour, layout: Layout, build_platform: Subdir) -
         summary: "The Go Programming Language".to_owned(),
         hash_input,
         files: vec![SmallFile::new("etc/conda/env_vars.d/go.json".to_owned(), pretty(&env))],
-        has_go_root: true,
+        payload: Payload::Go,
     }
 }
 
@@ -171,7 +180,7 @@ fn for_people(go: &Definition, flavour: Flavour, build_platform: Subdir) -> Defi
         depends,
         constrains: Vec::new(),
         files: Vec::new(),
-        has_go_root: false,
+        payload: Payload::None,
         ..go.clone()
     }
 }
@@ -222,7 +231,7 @@ fn activation(
         name,
         hash_input,
         files,
-        has_go_root: false,
+        payload: Payload::None,
     }
 }
 
@@ -253,7 +262,7 @@ fn select(flavour: Flavour) -> Definition {
         summary: format!("Chooses the {} flavour of Go", flavour.name()),
         hash_input: Vec::new(),
         files: scripts("z60-go", &[("GOROOT", "$CONDA_PREFIX/go")], &[("GOROOT", "%CONDA_PREFIX%\\go")]),
-        has_go_root: false,
+        payload: Payload::None,
     }
 }
 
@@ -336,7 +345,7 @@ pub(super) fn system_compiler(compiler: &SystemCompiler, platform: Subdir) -> Re
                 summary: "Stands for this machine's C library".to_owned(),
                 hash_input: Vec::new(),
                 files: Vec::new(),
-                has_go_root: false,
+                payload: Payload::None,
             });
         }
     }
@@ -370,7 +379,7 @@ fn wrapper(wrapper: Wrapper<'_>) -> Definition {
         summary: format!("Starts {} of this machine", wrapper.program),
         hash_input: Vec::new(),
         files,
-        has_go_root: false,
+        payload: Payload::None,
         name: wrapper.name,
     }
 }

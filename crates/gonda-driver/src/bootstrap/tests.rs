@@ -25,7 +25,8 @@ fn sdk(folder: &Path, version: &str) -> PathBuf {
 
 fn options(folder: &Path, layout: Layout) -> BootstrapOptions {
     BootstrapOptions {
-        go_root: sdk(folder, "go1.26.8\ntime 2026-08-28T16:20:06Z\n"),
+        go_root: Some(sdk(folder, "go1.26.8\ntime 2026-08-28T16:20:06Z\n")),
+        zig: None,
         output: folder.join("channel"),
         layout,
         build_platform: Subdir::Linux64,
@@ -33,6 +34,10 @@ fn options(folder: &Path, layout: Layout) -> BootstrapOptions {
         system_cc: None,
         threads: 1,
     }
+}
+
+fn root(options: &BootstrapOptions) -> PathBuf {
+    options.go_root.clone().unwrap()
 }
 
 fn channels(folder: &Path) -> Channels {
@@ -53,7 +58,7 @@ async fn solve(channels: &Channels, specs: &[&str]) -> Result<Vec<rattler_conda_
         constraints: Vec::new(),
         platform: Subdir::Linux64,
         virtual_packages: virtual_packages(Subdir::Linux64, false)?,
-        extra_channel: None,
+        local: None,
     };
     channels.solve(&request).await
 }
@@ -175,10 +180,10 @@ async fn what_is_no_sdk_is_refused() {
         error.to_string().replace(&folder.path().display().to_string(), "ROOT")
     }
     let rewrite = |options: &mut BootstrapOptions, path: &str, text: &str| {
-        fs::write(options.go_root.join(path), text).unwrap();
+        fs::write(root(options).join(path), text).unwrap();
     };
     assert_eq!(
-        check(|options| options.go_root.push("src")).await,
+        check(|options| options.go_root = Some(root(options).join("src"))).await,
         "`ROOT/sdk/src` is not a Go SDK for linux-64: it has no readable file `VERSION`"
     );
     assert_eq!(
@@ -186,7 +191,7 @@ async fn what_is_no_sdk_is_refused() {
         "`ROOT/sdk` is not a Go SDK for osx-arm64: its tools are for linux_amd64"
     );
     assert_eq!(
-        check(|options| fs::remove_file(options.go_root.join("bin/go")).unwrap()).await,
+        check(|options| fs::remove_file(root(options).join("bin/go")).unwrap()).await,
         "`ROOT/sdk` is not a Go SDK for linux-64: it has no `bin/go`"
     );
     assert_eq!(
@@ -229,6 +234,35 @@ async fn a_compiler_of_the_machine_becomes_the_native_targets() {
     let quoted = tools.join("gcc").display().to_string().replace('\'', r"'\''");
     assert_eq!(script, format!("#!/bin/sh\nexec '{quoted}' \"$@\"\n"));
     assert!(host::is_executable(Path::new(&found.variables["CXX"])));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_zig_distribution_becomes_a_package() {
+    let folder = tempfile::tempdir().unwrap();
+    let zig = folder.path().join("ziglang");
+    fs::create_dir_all(zig.join("lib/std")).unwrap();
+    fs::write(zig.join("lib/std/std.zig"), "// std\n").unwrap();
+    fs::write(zig.join("LICENSE"), "MIT\n").unwrap();
+    fs::write(zig.join("zig"), "#!/bin/sh\necho 0.18.0-dev.12+abc\n").unwrap();
+    host::make_executable(&zig.join("zig")).unwrap();
+    let options = BootstrapOptions { go_root: None, zig: Some(zig.clone()), ..options(folder.path(), Layout::EnvVars) };
+    let made = bootstrap(&options, Events::silent()).await.unwrap();
+    assert_eq!(made.len(), 1);
+    let channels = channels(folder.path());
+    let records = solve(&channels, &["zig"]).await.unwrap();
+    assert_eq!(records[0].package_record.version.to_string(), "0.18.0_dev.12+abc");
+    let at = folder.path().join("env");
+    install(&channels, &records, Subdir::Linux64, &at, &at, Share::Private).await.unwrap();
+    assert!(host::is_executable(&at.join("bin/zig")));
+    assert!(at.join("lib/zig/std/std.zig").is_file());
+
+    fs::remove_file(zig.join("lib/std/std.zig")).unwrap();
+    let error = bootstrap(&options, Events::silent()).await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("is not a zig distribution for linux-64: it has no `lib/std/std.zig`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::group::Checkout;
 use super::job::Job;
 use super::modules::has_go;
+use super::without_cgo;
 use crate::Result;
 use crate::modules::GoRunner as _;
 use crate::script::go_platform;
@@ -240,16 +241,8 @@ fn name_packages(packages: &[Listed]) -> Option<String> {
         [] => (packages.iter().collect(), "files for cgo, which are left out without it"),
         _ => (only, "only files for cgo"),
     };
-    let names: Vec<String> = named.iter().take(3).map(|package| format!("`{}`", package.import_path)).collect();
-    let more = if named.len() > 3 { format!(" and {} more", named.len() - 3) } else { String::new() };
-    let (word, verb) = if named.len() == 1 { ("package", "has") } else { ("packages", "have") };
-    (!names.is_empty()).then(|| {
-        format!(
-            "{word} {}{more} {verb} {have}, and cgo is switched off: write `{{{{ compiler('c') }}}}`, `{{{{ stdlib('c') }}}}` and \
-             `{{{{ compiler('cgo') }}}}` instead of `{{{{ compiler('go') }}}}`",
-            names.join(", ")
-        )
-    })
+    let names: Vec<&str> = named.iter().map(|package| package.import_path.as_str()).collect();
+    without_cgo::name(&names, have)
 }
 
 #[cfg(test)]

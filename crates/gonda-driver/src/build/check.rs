@@ -15,12 +15,14 @@ impl Job {
             return Ok(TestSummary::not_run("tests were switched off"));
         }
         self.phase(Phase::Test);
+        let mut local = self.common.local.clone();
+        local.show(&artifact.path);
         let bed = Testbed {
             settings,
             cpu_count: self.common.cpus,
             mode: self.common.session.mode(),
             channels: &self.common.channels,
-            packages: &settings.output_dir,
+            packages: &local,
             logs: &settings.output_dir.join("logs"),
         };
         let summary = bed.test(&artifact.path, Some(&self.output.tests), &self.common.events, &self.name).await;

@@ -9,6 +9,7 @@ use super::group::Checkout;
 use super::job::Job;
 use super::{Goal, LockedPackage};
 use crate::channels::{self, Channels, SolveRequest};
+use crate::settings::CgoCompiler;
 use crate::solving::{self, Choose, Solved, name_of};
 use crate::{Error, Kind, Result};
 
@@ -19,6 +20,9 @@ impl Job {
         let environ = &self.common.request.settings.caller_environment;
         let rendering = &self.common.selection.rendering;
         let (output, solved) = solving::finalize(rendering, self.index, finished, environ, &chooser).await?;
+        if let Some(zig) = &solved.zig {
+            self.common.events.note(&self.name, zig.describe(&self.output.requirements.build));
+        }
         self.output = output;
         Ok(solved)
     }
@@ -72,7 +76,7 @@ impl Job {
                 constraints,
                 platform,
                 virtual_packages: channels::virtual_packages(platform, native)?,
-                extra_channel: Some(settings.output_dir.clone()),
+                local: Some(self.common.local.clone()),
             })
             .await;
         let Some(locked) = locked else { return solved };
@@ -119,6 +123,10 @@ struct ForBuild<'a> {
 impl Choose for ForBuild<'_> {
     fn channels(&self) -> &Channels {
         &self.job.common.channels
+    }
+
+    fn cgo_compiler(&self) -> Option<CgoCompiler> {
+        self.job.common.request.settings.cgo_compiler
     }
 
     async fn choose(&self, env: Env, specs: &[String], platform: Subdir) -> Result<Vec<RepoDataRecord>> {

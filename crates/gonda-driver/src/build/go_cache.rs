@@ -1,6 +1,5 @@
 //! What a job's GOCACHE starts with: by default the standard library as gonda compiled it, and nothing of other jobs.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -8,11 +7,13 @@ use sha2::{Digest, Sha256};
 use super::group::Checkout;
 use super::job::Job;
 use super::modules::has_go;
+use super::without_cgo::{self, Listing, Remembered};
 use crate::cache::go_std::{Growth, Offer, StdLayer};
 use crate::isolation::{GoCache, Modules, Room, paths};
 use crate::modules::{GoRunner as _, MainModules};
 use crate::settings::GoCacheMode;
 use crate::solving::Solved;
+use crate::zig::Zig;
 use crate::{Error, Kind, Result, environment, modules, script};
 
 /// Part of every key: another one whenever layers are made in another way.
@@ -68,10 +69,18 @@ impl Job {
     ) -> Result<Option<std::path::PathBuf>> {
         let found = modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?.modules;
         let source = self.source_key(&found)?;
-        if let Some(folder) = layer.serving(&source) {
+        let of_source = &checkout.origin.source;
+        if let Some((folder, known)) = layer.serving(&source) {
+            let known: Remembered = serde_json::from_slice(&known).unwrap_or_default();
+            // Of another source by the same name and version nothing is said; its script will say what is wrong.
+            if known.source == *of_source {
+                self.warn_without_cgo(&known.cgo_only);
+            }
             return Ok(Some(folder));
         }
-        let wanted = self.standard_packages(checkout, modules, &found, &room.disk().build_prefix, cgo).await?;
+        let Listing { standard: wanted, cgo_only } =
+            self.listed(checkout, modules, &found, &room.disk().build_prefix, cgo).await?;
+        self.warn_without_cgo(&cgo_only);
         if wanted.is_empty() {
             return Ok(None);
         }
@@ -82,30 +91,29 @@ impl Job {
                 growth.finish().await?
             }
         };
-        layer.remember(&source)?;
+        let known = Remembered { source: of_source.clone(), cgo_only };
+        layer.remember(&source, &serde_json::to_vec(&known).unwrap_or_default())?;
         Ok(Some(folder))
     }
 
-    /// The packages of the standard library that the source's programs are made of, as Go lists them: it reads, and runs
-    /// nothing of the source's.
-    async fn standard_packages(
+    /// The packages of the standard library that the source's programs are made of, and without cgo those that it lacks,
+    /// as Go lists them: it reads, and runs nothing of the source's.
+    async fn listed(
         &self,
         checkout: &Checkout,
         modules: &Modules,
         found: &[MainModules],
         build_prefix: &Path,
         cgo: bool,
-    ) -> Result<BTreeSet<String>> {
-        let Some((goos, goarch)) = script::go_platform(self.output.target_platform) else {
-            return Ok(BTreeSet::new());
-        };
-        let Some(runner) = self.go_runner(checkout, build_prefix)? else { return Ok(BTreeSet::new()) };
+    ) -> Result<Listing> {
+        let mut listing = Listing::default();
+        let Some((goos, goarch)) = script::go_platform(self.output.target_platform) else { return Ok(listing) };
+        let Some(runner) = self.go_runner(checkout, build_prefix)? else { return Ok(listing) };
         let home = checkout.workspace.path().join("go-home");
         let module_cache = match modules {
             Modules::Shared(folder) => folder.join(paths::MODULE_CACHE),
             Modules::None | Modules::Empty => home.join("no-modules"),
         };
-        let mut packages = BTreeSet::new();
         for root in found {
             let work = root.work.as_ref().map(|_| root.folder.join("go.work").display().to_string());
             let env = [
@@ -118,18 +126,20 @@ impl Job {
                 ("GOPROXY", "off".to_owned()),
                 ("GO111MODULE", "on".to_owned()),
             ];
-            let format = "{{if .Standard}}{{.ImportPath}}{{end}}";
+            let with_c = if cgo { Vec::new() } else { without_cgo::folders_with_c(&root.folder) };
+            let mut args = vec!["list", "-e", "-deps", "-f", without_cgo::FORMAT, "./..."];
+            args.extend(with_c.iter().map(String::as_str));
             // Packages that can't be found are passed over, so an exit code says nothing.
-            let output = runner.go(&["list", "-e", "-deps", "-f", format, "./..."], &root.folder, &env).await?;
-            let text = String::from_utf8_lossy(&output.stdout);
-            // Paths of packages, which are to be words of a shell's line.
-            let plain = |line: &&str| line.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
-            packages.extend(text.lines().filter(plain).filter(|line| !line.is_empty()).map(str::to_owned));
+            let output = runner.go(&args, &root.folder, &env).await?;
+            let left_out = without_cgo::read(&String::from_utf8_lossy(&output.stdout), &mut listing.standard);
+            if !cgo {
+                listing.cgo_only.extend(without_cgo::with_cgo(&runner, &root.folder, &env, &left_out).await?);
+            }
         }
         // They have nothing to compile.
-        packages.remove("unsafe");
-        packages.remove("C");
-        Ok(packages)
+        listing.standard.remove("unsafe");
+        listing.standard.remove("C");
+        Ok(listing)
     }
 
     /// Compiles packages in the job's environment, without anything that the recipe itself sets.
@@ -168,6 +178,7 @@ impl Job {
         let mut part = |text: &str| hash.update([text.as_bytes(), &[0]].concat());
         part(FORMAT);
         part(self.output.target_platform.as_str());
+        part(&solved.zig.as_ref().map(Zig::triple).unwrap_or_default());
         for records in [&solved.build, &solved.host] {
             environment::contents(records.iter().filter(of_go)).iter().for_each(|package| part(package));
             part("");

@@ -65,6 +65,7 @@ async fn attempt(
     checkout: &mut Option<Checkout>,
     answers: Answers,
 ) -> Option<Ended> {
+    let mut common = common.clone();
     let mut finished = before.to_vec();
     let mut answered = false;
     let mut reports = Vec::new();
@@ -81,7 +82,7 @@ async fn attempt(
             reports.push(JobReport::of(output, Status::NotTried { reason }, started.elapsed(), None));
             continue;
         }
-        let mut job = Job::new(common, planned);
+        let mut job = Job::new(&common, planned);
         let result = match job.decide(checkout, source, &finished, answers).await {
             Ok(Next::Build(..)) if answered => return None,
             Ok(Next::Build(solved, inputs)) => job.make(checkout, &solved, &inputs).await,
@@ -98,6 +99,9 @@ async fn attempt(
         common.events.send(Event::Finished { job: job.name.clone(), package, elapsed: started.elapsed(), ok });
         if !ok {
             broken = Some(output.name.clone());
+        }
+        if let Some(package) = status.package() {
+            common.local.show(package);
         }
         finished.push(job.output.pinned());
         if script_failed && let Some(checkout) = checkout {

@@ -10,11 +10,12 @@ use super::group::{Answers, Checkout};
 use super::matrix::Planned;
 use super::sources::Source;
 use super::{Goal, Plan, Request, Session, Status};
-use crate::channels::Channels;
+use crate::channels::{Channels, LocalChannel};
 use crate::lock::Locked;
 use crate::modules::ProxyRecord;
 use crate::planning::{Selection, Targets};
 use crate::solving::{Solved, name_of};
+use crate::zig::{self, Zig};
 use crate::{Error, Event, Events, Kind, Phase, Result};
 
 /// What the jobs of a group see.
@@ -24,6 +25,8 @@ pub(super) struct Common {
     pub(super) selection: Arc<Selection>,
     pub(super) session: Session,
     pub(super) channels: Arc<Channels>,
+    /// The output folder, as these jobs see it.
+    pub(super) local: LocalChannel,
     pub(super) events: Events,
     /// Processors that a job of the group may use.
     pub(super) cpus: usize,
@@ -138,9 +141,14 @@ impl Job {
     async fn lacks_toolchain(&self) -> Result<Option<String>> {
         let (build, target) = (self.output.build_platform, self.output.target_platform);
         let of_target = format!("_{target}");
-        let requirements = self.output.requirements.build.iter();
+        let requirements = &self.output.requirements.build;
+        let zig = match Zig::of(&self.output, self.common.request.settings.cgo_compiler, requirements) {
+            Ok(zig) => zig.map(|zig| zig.instead(requirements)),
+            Err(error) => return Ok(Some(error.message)),
+        };
+        let names: Vec<&str> = zig.as_ref().unwrap_or(requirements).iter().map(|spec| name_of(spec)).collect();
         let names: Vec<&str> =
-            requirements.map(|spec| name_of(spec)).filter(|name| name.ends_with(&of_target)).collect();
+            names.into_iter().filter(|name| name.ends_with(&of_target) || *name == zig::PACKAGE).collect();
         let lacking = self.common.channels.lacking(&names, build).await?;
         Ok((!lacking.is_empty()).then(|| format!("no {} in the channels", lacking.join(", "))))
     }

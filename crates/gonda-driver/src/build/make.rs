@@ -73,9 +73,16 @@ impl Job {
         spec.binds = script::passed_files(&self.script_settings(checkout, solved));
         let crossing = self.crossing(checkout, solved)?;
         crossing::equip(&mut spec, mode, &crossing);
+        // On Windows a compiler is a command, not a program of gonda's own.
+        let zig = solved.zig.as_ref().filter(|_| cfg!(unix));
+        let tools = zig.map(|_| checkout.workspace.path().join(format!("zig{}", self.index)));
+        spec.tools.clone_from(&tools);
         let modules = spec.modules.clone();
         let mut room = Room::prepare(spec, mode)?;
         let (disk, seen) = (room.disk(), room.paths());
+        if let (Some(zig), Some(tools)) = (zig, &tools) {
+            zig.write_tools(tools, &seen.build_prefix)?;
+        }
 
         if merged {
             let (at, seen_as) = (&disk.prefix, &seen.prefix);
@@ -194,6 +201,12 @@ impl Job {
                 self.served = served;
             }
             if !exit.success() {
+                let target = self.output.target_platform;
+                if let Some(error) =
+                    script::contradiction(&exit.last_lines, &script_settings, target, &disk.build_prefix)
+                {
+                    return Err(error);
+                }
                 let message = format!("the build script of `{}` failed with {}", self.output.name, exit.describe());
                 let why = match crossing::explain(&exit.last_lines, self.output.target_platform) {
                     Some(why) => Some(why),
@@ -344,10 +357,21 @@ impl Job {
             source_date_epoch: self.timestamp(checkout),
             go_environment,
             go_version: go_version(&solved.build),
+            zig: solved.zig.clone().map(|zig| (zig, !solved.host.is_empty())),
+            cgo: flavour(&solved.build, self.output.target_platform),
             caller: settings.caller_environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            source_variables: self.source_variables(checkout),
             open_network: self.network().0 == Network::On,
             ..script::Settings::default()
         }
+    }
+
+    /// `GIT_DESCRIBE_TAG` and the like, which speak of the first source (conda-build's `environ.meta_vars`).
+    fn source_variables(&self, checkout: &Checkout) -> IndexMap<String, String> {
+        let first = self.output.sources.first();
+        let of_git = first.is_some_and(|source| matches!(source.kind, gonda_recipe::SourceKind::Git { .. }));
+        let facts = checkout.placed.git.iter().filter(|_| of_git);
+        facts.flat_map(|git| git.info.variables()).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Git sources as the script sees them.
@@ -408,6 +432,16 @@ fn activate(disk: &Path, seen: &Path) -> Result<ActivatedEnv> {
 /// Major and minor version of the `go` in a solved environment.
 fn go_version(records: &[RepoDataRecord]) -> Option<(u64, u64)> {
     environment::go_of(records)?.package_record.version.version().as_major_minor()
+}
+
+/// Whether the toolchain for the target, as solved, is the one with cgo.
+fn flavour(records: &[RepoDataRecord], target: rattler_conda_types::Subdir) -> Option<bool> {
+    let has = |name: &str| records.iter().any(|record| record.package_record.name.as_normalized() == name);
+    match (has(&format!("go-cgo_{target}")), has(&format!("go-nocgo_{target}"))) {
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        _ => None,
+    }
 }
 
 fn relative<'a>(path: &'a Path, base: &Path) -> &'a Path {

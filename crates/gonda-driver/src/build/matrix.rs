@@ -86,6 +86,12 @@ impl Matrix {
         Ok(this)
     }
 
+    /// Subdir and name of all packages that the run makes.
+    pub(super) fn made(&self) -> BTreeSet<(String, String)> {
+        let outputs = self.groups.iter().flat_map(Group::packages);
+        outputs.map(|output| (output.subdir().to_string(), output.name.to_lowercase())).collect()
+    }
+
     fn refuse_cycles(&self) -> Result<()> {
         let mut done: HashSet<usize> = HashSet::new();
         loop {

@@ -27,6 +27,7 @@ mod top_level;
 mod truth;
 mod unchanged;
 mod windows;
+mod without_cgo;
 
 use std::path::PathBuf;
 use std::sync::Arc;

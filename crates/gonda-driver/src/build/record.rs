@@ -30,6 +30,7 @@ impl Job {
             variant: self.output.variant.clone(),
             settings: RecordedSettings {
                 compression_level: settings.compression_level,
+                cgo_compiler: settings.cgo_compiler,
                 config_platform: self.common.request.config_platform.into(),
                 environment: environment.map(|(name, value)| (name.to_owned(), value.map(str::to_owned))).collect(),
             },
@@ -46,8 +47,8 @@ impl Job {
     }
 
     fn recorded_sources(&self, checkout: &Checkout) -> Vec<RecordedSource> {
-        // The facts are of the last repository.
-        let last = self.output.sources.iter().rposition(|source| matches!(source.kind, SourceKind::Git { .. }));
+        // The facts are of the first repository.
+        let first = self.output.sources.iter().position(|source| matches!(source.kind, SourceKind::Git { .. }));
         let commit = checkout
             .placed
             .git
@@ -55,7 +56,7 @@ impl Job {
             .and_then(|git| Some(git.info.full_hash.clone()).filter(|hash| !hash.is_empty()));
         let record = |(index, source): (usize, &gonda_recipe::Source)| RecordedSource {
             source: plan::planned(source),
-            commit: commit.clone().filter(|_| last == Some(index)),
+            commit: commit.clone().filter(|_| first == Some(index)),
             local: matches!(source.kind, SourceKind::Path { .. }),
         };
         self.output.sources.iter().enumerate().map(record).collect()

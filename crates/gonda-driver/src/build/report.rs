@@ -86,7 +86,7 @@ impl Status {
     pub(super) fn package(&self) -> Option<&Path> {
         match self {
             Self::Built { artifact, .. } => Some(&artifact.path),
-            Self::Unchanged(path) => Some(path),
+            Self::Exists(path) | Self::Unchanged(path) => Some(path),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 //! Groups run as tasks of their own. Which of them runs when depends on the machine; their packages and the list of
 //! reports don't.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use super::group::{Ended, run_group};
 use super::job::Common;
 use super::matrix::{Group, Matrix};
 use super::sources::Sources;
-use super::{JobReport, Session, Status};
+use super::{Goal, JobReport, Session, Status};
+use crate::channels::LocalChannel;
 use crate::{Error, Event, Events, Kind};
 
 /// Builds all groups. One that fails doesn't stop others that don't need it, unless `fail_fast`: then whatever runs is
@@ -24,6 +25,7 @@ pub(super) async fn run(matrix: Matrix, fail_fast: bool, session: &Session, even
     let built = matrix.groups.iter().filter(|group| group.packages().next().is_some());
     let sources = Arc::new(Sources::new(built.map(|group| group.source_key.as_str())));
     let unfinished = Arc::new(AtomicUsize::new(matrix.groups.len()));
+    let made = Arc::new(matrix.made());
     let mut run = Run {
         groups: matrix.groups.into_iter().map(Arc::new).collect(),
         ended: HashMap::new(),
@@ -34,11 +36,13 @@ pub(super) async fn run(matrix: Matrix, fail_fast: bool, session: &Session, even
     loop {
         for index in run.ready() {
             let before = run.pins(index);
+            let local = run.local(index, &made);
             let (group, sources, unfinished) =
                 (Arc::clone(&run.groups[index]), Arc::clone(&sources), Arc::clone(&unfinished));
             let (session, events) = (session.clone(), events.clone());
-            let task =
-                run.tasks.spawn(async move { build(&group, &before, &sources, &unfinished, &session, &events).await });
+            let task = run
+                .tasks
+                .spawn(async move { build(&group, &before, local, &sources, &unfinished, &session, &events).await });
             run.running.insert(task.id(), index);
         }
         let (id, ended) = match run.tasks.join_next_with_id().await {
@@ -89,6 +93,26 @@ impl Run {
         own.filter_map(|needed| self.ended.get(needed)).flat_map(|ended| ended.outputs.clone()).collect()
     }
 
+    /// The output folder as a group sees it: with the packages of the groups that it needs, and those that they need.
+    fn local(&self, index: usize, made: &Arc<BTreeSet<(String, String)>>) -> LocalChannel {
+        let request = &self.groups[index].request;
+        let mut local = LocalChannel::new(&request.settings.output_dir);
+        // Where nothing is built, what is there doesn't change.
+        if request.goal == Goal::Build {
+            local = local.hiding(Arc::clone(made));
+        }
+        let mut open: Vec<usize> = self.groups[index].needs.iter().copied().collect();
+        let mut known = BTreeSet::new();
+        while let Some(needed) = open.pop() {
+            if known.insert(needed) {
+                open.extend(&self.groups[needed].needs);
+                let reports = self.ended.get(&needed).map(|ended| ended.reports.as_slice()).unwrap_or_default();
+                reports.iter().filter_map(|report| report.status.package()).for_each(|package| local.show(package));
+            }
+        }
+        local
+    }
+
     /// What needs a group that left no package isn't tried.
     fn give_up_on_dependents(&mut self) {
         loop {
@@ -133,6 +157,7 @@ impl Drop for Unfinished<'_> {
 async fn build(
     group: &Group,
     before: &[PinnedOutput],
+    local: LocalChannel,
     sources: &Sources,
     unfinished: &AtomicUsize,
     session: &Session,
@@ -167,6 +192,7 @@ async fn build(
         selection: Arc::clone(&group.selection),
         session: session.clone(),
         channels,
+        local,
         events: events.clone(),
         cpus: share.cpus,
     };

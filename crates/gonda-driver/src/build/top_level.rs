@@ -10,6 +10,7 @@ use gonda_recipe::{Output, Requirements, ScriptContent, TopLevel};
 use super::group::Checkout;
 use super::job::Job;
 use crate::solving::Solved;
+use crate::zig::Zig;
 use crate::{Phase, Result, solving, source};
 
 impl Job {
@@ -56,16 +57,19 @@ impl Job {
 
     pub(super) async fn solve_top_level(&self, checkout: &Checkout, top: &TopLevel) -> Result<Solved> {
         self.phase(Phase::Solve);
-        let build = self.solve_build(checkout, &top.build).await?;
+        let zig = Zig::of(&self.output, self.common.request.settings.cgo_compiler, &top.build)?;
+        let instead = zig.as_ref().map(|zig| zig.instead(&top.build));
+        let build = self.solve_build(checkout, instead.as_ref().unwrap_or(&top.build)).await?;
         let mut host_specs = top.host.clone();
-        for package in solving::resolve(&self.common.channels, &build, &top.build).await? {
+        let resolved = solving::resolve(&self.common.channels, &build, &top.build).await?;
+        for package in resolved.into_iter().chain(zig.iter().flat_map(Zig::stand_ins)) {
             // Without a host section there is no host environment for them to enter.
             if !top.host.is_empty() {
                 host_specs.extend(package.run_exports.strong);
             }
         }
         let host = self.solve_one("host", &host_specs, Vec::new(), self.output.target_platform).await?;
-        Ok(Solved { build, host })
+        Ok(Solved { build, host, zig })
     }
 }
 

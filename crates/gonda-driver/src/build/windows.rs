@@ -4,6 +4,7 @@ use gonda_recipe::Output;
 
 use super::job::Job;
 use crate::solving::name_of;
+use crate::zig::is_of_visual_studio;
 use crate::{Result, host};
 
 /// What stands in place of a build requirement that exists for Windows build machines alone.
@@ -31,13 +32,6 @@ fn stead(name: &str, with_c: bool) -> Stead<'_> {
         }
         _ => name.strip_prefix("m2-").map_or(Stead::Itself, |other| Stead::Packages(vec![other])),
     }
-}
-
-/// `vs2022_win-64`, `vs_win-64` (the C library that it stands for), `vc`, `vc14_runtime`.
-fn is_of_visual_studio(name: &str) -> bool {
-    let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-    let compiler = name.split_once("_win-").is_some_and(|(vs, _)| vs.strip_prefix("vs").is_some_and(digits));
-    compiler || name.strip_prefix("vc").is_some_and(|rest| digits(rest.strip_suffix("_runtime").unwrap_or(rest)))
 }
 
 /// The program by which one knows that a package's programs are there.

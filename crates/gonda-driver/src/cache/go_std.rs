@@ -22,7 +22,7 @@ use walkdir::WalkDir;
 
 use super::{PART, link_or_copy, sweep};
 use crate::build::blocking;
-use crate::{Result, index};
+use crate::{Result, index, zig};
 
 /// Go marks an entry as used by its time, and removes what has not been used for days; both would copy a layer's files
 /// into a job's own. Entries from the year 2100 are never marked and never removed.
@@ -66,20 +66,21 @@ impl StdLayer {
         Self { place: cache_root.join("gocache").join(key) }
     }
 
-    /// The layer, if it is known to have all that a source needs, by what [`StdLayer::remember`] was told.
-    pub(crate) fn serving(&self, source: &str) -> Option<PathBuf> {
-        let state = self.place.join("served").join(source).is_file().then(|| self.state())?;
-        let folder = self.generation(&state)?;
+    /// The layer, if it is known to have all that a source needs, and what else [`StdLayer::remember`] was told.
+    pub(crate) fn serving(&self, source: &str) -> Option<(PathBuf, Vec<u8>)> {
+        let known = std::fs::read(self.place.join("served").join(source)).ok()?;
+        let folder = self.generation(&self.state())?;
         // Its time says that the layer is in use; whoever prunes the cache goes by it.
-        let _ = self.remember(source);
-        Some(folder)
+        let _ = self.remember(source, &known);
+        Some((folder, known))
     }
 
-    /// Notes that the layer has all that a source needs. It may be wrong without harm: Go compiles what is missing.
-    pub(crate) fn remember(&self, source: &str) -> Result<()> {
+    /// Notes that the layer has all that a source needs, and what else is known of the source. It may be wrong without
+    /// harm: Go compiles what is missing.
+    pub(crate) fn remember(&self, source: &str, known: &[u8]) -> Result<()> {
         let served = self.place.join("served");
         fs_err::create_dir_all(&served)?;
-        fs_err::write(served.join(source), "")?;
+        fs_err::write(served.join(source), known)?;
         fs_err::write(self.place.join("used"), "")?;
         Ok(())
     }
@@ -188,6 +189,9 @@ fn link_all(from: &Path, to: &Path) -> Result<()> {
         let Ok(path) = entry.path().strip_prefix(from) else { continue };
         if entry.file_type().is_dir() {
             fs_err::create_dir_all(to.join(path))?;
+        } else if path.starts_with(zig::PACKAGE) {
+            // Zig writes into some of its files.
+            fs_err::copy(entry.path(), to.join(path))?;
         } else {
             link_or_copy(entry.path(), &to.join(path))?;
         }
@@ -262,8 +266,8 @@ mod tests {
 
         let layer = StdLayer::new(cache.path(), "key");
         assert_eq!(layer.serving("source"), None);
-        layer.remember("source").unwrap();
-        assert_eq!(layer.serving("source"), Some(place.join("g2")));
+        layer.remember("source", b"known").unwrap();
+        assert_eq!(layer.serving("source"), Some((place.join("g2"), b"known".to_vec())));
         std::fs::remove_dir_all(place.join("g2")).unwrap();
         assert_eq!(layer.serving("source"), None);
         assert_eq!(check(cache.path(), &["os"]).await, lists(&["os"], &["os"]));

@@ -8,6 +8,7 @@
 //! A program that uses this module must call [`crate::started_inside`] first thing in `main`: gonda starts itself again
 //! to set the namespaces up.
 
+mod known;
 #[cfg(target_os = "linux")]
 mod mounts;
 #[cfg(target_os = "linux")]
@@ -21,6 +22,8 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Events, Kind, Result};
 
@@ -42,7 +45,7 @@ pub enum Isolation {
 }
 
 /// What the machine gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Namespaces with fixed paths. Environments are installed for [`paths`], the build environment is shared.
     Mounts {
@@ -54,7 +57,7 @@ pub enum Mode {
 }
 
 /// Where a job's own layer over shared folders is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Upper {
     /// In the job's own folder.
     Disk,
@@ -86,7 +89,7 @@ impl Mode {
 }
 
 impl Isolation {
-    /// Finds out what the machine gives, by trying it in a folder below `work_root`; the answer is remembered.
+    /// Finds out what the machine gives, by trying it in a folder below `work_root`; what can be had is remembered there.
     ///
     /// # Errors
     /// With [`Isolation::Strict`], when there are no namespaces; and when the folder can't be written.
@@ -94,8 +97,14 @@ impl Isolation {
         if self == Self::Env {
             return Ok(Mode::Plain);
         }
+        if let Some(mode) = known::recall(work_root) {
+            return Ok(mode);
+        }
         match (probe(work_root).await?, self) {
-            (Ok(mode), _) => Ok(mode),
+            (Ok(mode), _) => {
+                known::remember(work_root, mode);
+                Ok(mode)
+            }
             (Err(reason), Self::Strict) => {
                 Err(Error::new(Kind::Machine, format!("scripts can't be isolated on this machine: {reason}"))
                     .help("allow unprivileged user namespaces, or build with `--isolation=auto`"))

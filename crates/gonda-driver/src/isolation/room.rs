@@ -423,7 +423,11 @@ impl Room {
         let mut setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
         setup.links.clone_from(&self.spec.links);
         setup.formats.clone_from(&self.spec.formats);
-        super::mounts::run(setup, reach, command.hidden, on_line, log).await
+        let ended = super::mounts::run(setup, reach, command.hidden, on_line, log).await;
+        if ended.is_err() {
+            super::known::forget();
+        }
+        ended
     }
 }
 

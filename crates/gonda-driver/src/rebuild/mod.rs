@@ -76,6 +76,7 @@ pub async fn rebuild(request: Request, session: &Session, events: &Events) -> Re
     settings.output_dir = aside.path().join("output");
     settings.build_platform = record.build_platform;
     settings.compression_level = record.settings.compression_level;
+    settings.cgo_compiler = record.settings.cgo_compiler;
     settings.rebuild = true;
     settings.skip_existing = false;
     settings.test = TestMode::Skip;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::build::{LockedPackage, PlannedSource};
+use crate::settings::CgoCompiler;
 
 /// The file's name in `info/recipe/`.
 pub const FILE: &str = "gonda.json";
@@ -53,6 +54,9 @@ pub struct RecordedSettings {
     /// zstd level, where it isn't gonda's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression_level: Option<i32>,
+    /// The C compiler that was chosen for cgo, whatever the recipe says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgo_compiler: Option<CgoCompiler>,
     /// For which platform the recipe's own variant file was read.
     pub config_platform: RecordedPlatform,
     /// Variables of the caller that the recipe lists, secrets excepted; null where they were not set.

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use rattler_conda_types::{Arch, Subdir};
 
 use super::text::sh;
-use super::{ActivatedEnv, Settings};
+use super::{ActivatedEnv, Settings, toolchain};
 use crate::isolation::SeenPaths;
 use crate::{Error, Kind, Result, host};
 
@@ -99,6 +99,9 @@ pub(super) fn defaults(paths: &SeenPaths, settings: &Settings) -> IndexMap<Strin
     if settings.outside.workspace {
         set("GOWORK", "off".to_owned());
     }
+    if let Some((zig, host)) = &settings.zig {
+        block.extend(zig.environment(paths, *host));
+    }
     block.extend(settings.go_environment.iter().map(|(name, value)| (name.clone(), value.clone())));
     block
 }
@@ -134,10 +137,7 @@ pub(super) fn after_activation(settings: &Settings, target: Subdir) -> String {
     );
     text.push_str(&format!("export GOOS=\"${{GOOS:-{os}}}\" GOARCH=\"${{GOARCH:-{arch}}}\"\n"));
     text.push_str(&format!("if [ \"$GOOS/$GOARCH\" != {os}/{arch} ]; then\n"));
-    text.push_str(&format!(
-        "    echo \"gonda: the activated Go toolchain builds for \\`$GOOS/$GOARCH\\`, but target platform \\`{target}\\` is \
-         \\`{os}/{arch}\\`\" >&2\n    exit 1\nfi\n"
-    ));
+    text.push_str(&format!("    echo \"{}\" >&2\n    exit 1\nfi\n", toolchain::complaint("$GOOS $GOARCH")));
     // Go's own default would depend on what compilers are on PATH.
     text.push_str("if [ -z \"${CGO_ENABLED-}\" ]; then\n    if [ -n \"${CC-}\" ]; then export CGO_ENABLED=1; ");
     text.push_str("else export CGO_ENABLED=0; fi\nfi\n");
@@ -147,6 +147,7 @@ pub(super) fn after_activation(settings: &Settings, target: Subdir) -> String {
     if settings.outside.repository && settings.go_version.is_none_or(|version| version >= (1, 18)) {
         text.push_str("export GOFLAGS=\"${GOFLAGS:+$GOFLAGS }-buildvcs=false\"\n");
     }
+    text.push_str(&toolchain::ask_sh(settings, target));
     text
 }
 
@@ -160,10 +161,7 @@ pub(super) fn after_activation_bat(settings: &Settings, target: Subdir) -> Strin
     text.push_str(&format!("if \"%GOOS%\" == \"\" set \"GOOS={os}\"\r\n"));
     text.push_str(&format!("if \"%GOARCH%\" == \"\" set \"GOARCH={arch}\"\r\n"));
     text.push_str(&format!("if not \"%GOOS%/%GOARCH%\" == \"{os}/{arch}\" (\r\n"));
-    text.push_str(&format!(
-        "    echo gonda: the activated Go toolchain builds for %GOOS%/%GOARCH%, but target platform {target} is {os}/{arch} \
-         1>&2\r\n    exit 1\r\n)\r\n"
-    ));
+    text.push_str(&format!("    echo {} 1>&2\r\n    exit 1\r\n)\r\n", toolchain::complaint("%GOOS% %GOARCH%")));
     text.push_str("if \"%CGO_ENABLED%\" == \"\" if not \"%CC%\" == \"\" set \"CGO_ENABLED=1\"\r\n");
     text.push_str("if \"%CGO_ENABLED%\" == \"\" set \"CGO_ENABLED=0\"\r\n");
     if let Some(flags) = flags(settings.go_version) {
@@ -172,6 +170,7 @@ pub(super) fn after_activation_bat(settings: &Settings, target: Subdir) -> Strin
     if settings.outside.repository && settings.go_version.is_none_or(|version| version >= (1, 18)) {
         text.push_str("set \"GOFLAGS=%GOFLAGS% -buildvcs=false\"\r\n");
     }
+    text.push_str(&toolchain::ask_bat(settings, target));
     text
 }
 

@@ -16,6 +16,7 @@ mod interpreter;
 mod rattler_build;
 mod system;
 mod text;
+mod toolchain;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use indexmap::IndexMap;
 
 use crate::isolation::SeenPaths;
 use crate::process::Command;
+use crate::zig::Zig;
 use crate::{Error, Kind, Result, host};
 
 pub use activation::{ActivatedEnv, activate_bat, activate_sh, path_entries};
@@ -33,6 +35,8 @@ pub use attempts::{Attempt, Attempts};
 pub use closed_network::{Correction, correct_go};
 pub use golang::{Outside, go_platform};
 pub use system::{SystemProgram, passed_files, programs_of_the_system};
+pub(crate) use text::sh;
+pub use toolchain::contradiction;
 
 /// Renders a piece of a v1 script against a script's environment: `gonda_recipe::Rendering::render_script`.
 pub type Render<'a> = dyn Fn(&str, &BTreeMap<String, String>) -> Result<String> + Sync + 'a;
@@ -66,6 +70,10 @@ pub struct Settings {
     pub go_environment: IndexMap<String, String>,
     /// The version of the solved `go`, if it is known.
     pub go_version: Option<(u64, u64)>,
+    /// Zig as the C compiler; whether there is a host environment to link with.
+    pub(crate) zig: Option<(Zig, bool)>,
+    /// Whether the solved toolchain is the one with cgo; `None` where no package, or more than one, says so.
+    pub cgo: Option<bool>,
     /// What Go would find above the source: [`Outside::look`], once the source is in place.
     pub outside: Outside,
     /// Folders of git sources, as seen; git is told that they may be trusted.
@@ -90,6 +98,8 @@ impl Default for Settings {
             go_proxy: None,
             go_environment: IndexMap::new(),
             go_version: None,
+            zig: None,
+            cgo: None,
             outside: Outside::default(),
             git_folders: Vec::new(),
             source_variables: IndexMap::new(),

@@ -8,9 +8,7 @@ use rattler_conda_types::Subdir;
 
 use super::*;
 
-#[path = "../../tests/support/output.rs"]
-mod support;
-use support::{lines, output, script};
+use crate::sample_outputs::{lines, output, script};
 
 fn paths() -> SeenPaths {
     SeenPaths {
@@ -502,4 +500,81 @@ fn certificates_can_be_seen() {
     assert_eq!(binds[0].seen, file);
     settings.open_network = false;
     assert_eq!(passed_files(&settings), []);
+}
+
+/// Interpreters that the host environment has, and what conda-build says of them (environ.py `lua_vars`, `r_vars`).
+#[test]
+fn languages_of_the_host_environment() {
+    let mut case = case(output(RecipeFormat::V0, vec![lines(&["true"])]));
+    case.output.variant.insert("lua".to_owned(), "2.1".into());
+    case.output.requirements.build = vec!["python 3.11".to_owned(), "lua".to_owned()];
+    case.check_value("PYTHON", Some("/b/host/bin/python"));
+    case.check_value("LUA", Some("/b/host/bin/luajit"));
+    case.check_value("LUA_INCLUDE_DIR", Some("/b/host/include"));
+    // With a host section, that one counts.
+    case.output.requirements.host = vec!["lua".to_owned(), "r".to_owned()];
+    case.check_value("PYTHON", None);
+    case.check_value("R", None);
+    case.output.requirements.host = vec!["r-base >=4".to_owned()];
+    case.check_value("R", Some("/b/host/bin/R"));
+    case.check_value("R_USER", Some("/b/host/Libs/R"));
+    case.check_value("LUA", None);
+    // A recipe of such a package itself.
+    case.output.name = "python".to_owned();
+    case.check_value("PYTHON", Some("/b/host/bin/python"));
+}
+
+/// What belongs to the machine that builds, and what to the target (environ.py `conda_build_vars`, `linux_vars`, `osx_vars`).
+#[test]
+fn both_platforms_of_a_cross_build() {
+    let check = |build: Subdir, target: Subdir, expected: [Option<&str>; 6]| {
+        let mut case = case(output(RecipeFormat::V0, vec![lines(&["true"])]));
+        (case.output.build_platform, case.output.target_platform) = (build, target);
+        case.output.variant.insert("target_platform".to_owned(), target.to_string().into());
+        let names =
+            ["build_platform", "SUBDIR", "ARCH", "BUILD", "CONDA_BUILD_CROSS_COMPILATION", "MACOSX_DEPLOYMENT_TARGET"];
+        for (name, expected) in names.into_iter().zip(expected) {
+            case.check_value(name, expected);
+        }
+        case.check_value("target_platform", Some(target.as_str()));
+    };
+    let cos6 = Some("x86_64-conda_cos6-linux-gnu");
+    check(Subdir::Linux64, Subdir::Linux64, [Some("linux-64"), Some("linux-64"), Some("64"), cos6, None, None]);
+    let (linux, yes) = (Some("linux-64"), Some("1"));
+    check(Subdir::Linux64, Subdir::LinuxAarch64, [linux, Some("linux-aarch64"), Some("aarch64"), cos6, yes, None]);
+    let cos7 = Some("aarch64-conda_cos7-linux-gnu");
+    check(
+        Subdir::LinuxAarch64,
+        Subdir::LinuxPpc64le,
+        [Some("linux-aarch64"), Some("linux-ppc64le"), Some("ppc64le"), cos7, yes, None],
+    );
+    let arm_mac = Some("arm64-conda_cos6-linux-gnu");
+    check(Subdir::OsxArm64, Subdir::Linux64, [Some("osx-arm64"), Some("linux-64"), Some("64"), arm_mac, yes, None]);
+    let darwin = Some("x86_64-apple-darwin13.4.0");
+    check(Subdir::Linux64, Subdir::OsxArm64, [linux, Some("osx-arm64"), Some("arm64"), darwin, yes, Some("11.0")]);
+    check(Subdir::Linux64, Subdir::Osx64, [linux, Some("osx-64"), Some("64"), darwin, yes, Some("10.9")]);
+    let windows = Some("amd64-pc-windows-19.0.0");
+    check(Subdir::Linux64, Subdir::Win64, [linux, Some("win-64"), Some("64"), windows, yes, None]);
+    check(Subdir::Linux64, Subdir::WinArm64, [linux, Some("win-arm64"), Some("arm64"), windows, yes, None]);
+}
+
+/// What a variant may say, as `set_from_os_or_variant` lets it, and what the caller's features become (features.py).
+#[test]
+fn variants_and_features_have_their_say() {
+    let mut case = case(output(RecipeFormat::V0, vec![lines(&["true"])]));
+    for (key, value) in [("CPU_COUNT", "7"), ("MACOSX_DEPLOYMENT_TARGET", "12.3"), ("QEMU_LD_PREFIX", "/q")] {
+        case.output.variant.insert(key.to_owned(), value.into());
+    }
+    case.settings.caller = [("FEATURE_NOMKL", "1"), ("FEATURE_OPT", "yes")]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    case.output.target_platform = Subdir::Osx64;
+    case.check_value("CPU_COUNT", Some("7"));
+    case.check_value("MACOSX_DEPLOYMENT_TARGET", Some("12.3"));
+    case.check_value("QEMU_LD_PREFIX", Some("/q"));
+    case.check_value("NOMKL", None);
+    case.settings.conda_build = true;
+    case.check_value("NOMKL", Some("1"));
+    case.check_value("OPT", None);
 }

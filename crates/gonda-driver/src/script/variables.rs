@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use gonda_recipe::{Output, ScriptVariable};
+use gonda_recipe::{Noarch, Output, ScriptVariable};
 use indexmap::IndexMap;
 use rattler_conda_types::Subdir;
 use serde_json::Value;
@@ -125,8 +125,17 @@ pub(super) fn conda_build(job: &Job<'_>) -> Environment {
     platform(&mut block);
     block.set("CONDA_BUILD_STATE", "BUILD");
     pip(&mut block);
-    if output.noarch.is_some() {
+    // `python_version_independent`.
+    if output.noarch == Some(Noarch::Python) {
         block.set("PYTHONDONTWRITEBYTECODE", "True");
+    }
+    // `os_vars` lets a variant say these, beside the caller.
+    for name in ["CPU_COUNT", "LANG"] {
+        let default = block.map.get(name).cloned().unwrap_or_default();
+        block.set_or_variant(name, &default);
+    }
+    if job.settings.conda_build {
+        features(&mut block);
     }
     let mut notes = Vec::new();
     script_env(&mut block, &mut notes);
@@ -262,6 +271,16 @@ fn common(block: &mut Block<'_>) {
     }
 }
 
+/// `FEATURE_NOMKL=1` of the caller is `NOMKL=1` for the script (features.py).
+fn features(block: &mut Block<'_>) {
+    for feature in ["DEBUG", "NOMKL", "OPT"] {
+        let value = block.job.settings.caller.get(&format!("FEATURE_{feature}"));
+        if let Some(value) = value.filter(|value| *value == "0" || *value == "1").cloned() {
+            block.set(feature, value);
+        }
+    }
+}
+
 /// `PKG_…`.
 fn package(block: &mut Block<'_>) {
     let output = block.job.output;
@@ -308,7 +327,8 @@ fn platform(block: &mut Block<'_>) {
             "ppc64le" => "powerpc64le",
             other => other,
         };
-        let old = matches!(build_arch.as_str(), "64" | "32");
+        // `linux_vars`: CentOS 7 for the machines that CentOS 6 never ran on.
+        let old = !["powerpc", "aarch64", "s390x"].iter().any(|name| arch.starts_with(name));
         let distribution = job.output.variant.get("cdt_name").and_then(Value::as_str);
         let distribution = distribution.unwrap_or(if old { "cos6" } else { "cos7" });
         block.set_or_variant("LD_RUN_PATH", &prefix.join("lib").display().to_string());
@@ -386,7 +406,7 @@ fn conda_build_languages(block: &mut Block<'_>) {
         block.set("CONDA_PY", python.replace('.', ""));
         python_folders(block, &python);
     }
-    if depends_on(output, &["python"]) {
+    if depends_on(output, &["python"]) || output.name == "python" {
         block.set("PYTHON", interpreter(prefix, windows, "python", "python.exe"));
     }
     if let Some(numpy) = version(output, "numpy", 2) {
@@ -400,13 +420,18 @@ fn conda_build_languages(block: &mut Block<'_>) {
             block.set(&format!("CONDA_{name}"), version);
         }
     }
-    if depends_on(output, &["perl"]) {
+    if depends_on(output, &["perl"]) || output.name == "perl" {
         block.set("PERL", interpreter(prefix, windows, "perl", "Library\\bin\\perl.exe"));
     }
     if depends_on(output, &["lua"]) {
-        block.set("LUA", interpreter(prefix, windows, "lua", "Library\\bin\\lua.exe"));
+        // `Config._get_lua`: version 2 is LuaJIT's.
+        let jit = output.variant.get("lua").is_some_and(|version| plain_text(version).starts_with('2'));
+        let (unix, win) = if jit { ("luajit", "luajit.exe") } else { ("lua", "lua.exe") };
+        block.set("LUA", interpreter(prefix, windows, unix, &format!("Library\\bin\\{win}")));
+        block.path("LUA_INCLUDE_DIR", &prefix.join("include"));
     }
-    if depends_on(output, &["r", "r-base", "mro-base", "r-impl"]) {
+    const R_PACKAGES: &[&str] = &["r-base", "mro-base", "r-impl"];
+    if depends_on(output, R_PACKAGES) || R_PACKAGES.contains(&output.name.as_str()) {
         block.set("R", interpreter(prefix, windows, "R", "Scripts\\R.exe"));
         block.path("R_USER", &prefix.join("Libs").join("R"));
     }

@@ -73,7 +73,8 @@ pub(crate) fn place_all(fetched: &[Fetched], work_dir: &Path) -> Result<Placed> 
                 let facts = git::check_out(repository, &full)?;
                 root.forget();
                 let time = facts.time;
-                placed.git = Some(facts);
+                // conda-build speaks of the first one alone.
+                placed.git.get_or_insert(facts);
                 Some(time)
             }
             Found::Path { path, .. } => {

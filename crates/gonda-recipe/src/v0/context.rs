@@ -165,7 +165,7 @@ impl Context for JinjaContext<'_, '_> {
             "time" => return Some(modules::time(self.session.world)),
             "datetime" => return Some(modules::datetime(self.session.world)),
             "os" => return Some(self.namespace.evaluator.names().os_of_machine()),
-            "installed" => return Some(Value::from(Dict::new())),
+            "installed" => return Some(Value::from(Dict::default())),
             _ => {}
         }
         if let Some(value) = self.variant().get(name) {
@@ -258,10 +258,10 @@ impl JinjaContext<'_, '_> {
         self.dynamic.set(true);
         let mut all = match self.session.environ() {
             Value::Dict(items) => items.borrow().clone(),
-            _ => Dict::new(),
+            _ => Dict::default(),
         };
         let languages = ["PERL", "LUA", "R", "NUMPY", "PYTHON"];
-        let mut own = Dict::new();
+        let mut own = Dict::default();
         for name in ENVIRONMENT {
             if let Some(value) = self.environment(name) {
                 own.insert(Key::text(name), value);
@@ -272,7 +272,7 @@ impl JinjaContext<'_, '_> {
         }
         for (key, value) in self.variant().iter() {
             let upper = key.to_uppercase();
-            if !own.contains_key(&Key::text(&upper)) && !languages.contains(&upper.as_str()) {
+            if !own.contains_key(upper.as_str()) && !languages.contains(&upper.as_str()) {
                 own.insert(Key::text(key), from_json(value));
             }
         }
@@ -320,7 +320,7 @@ impl JinjaContext<'_, '_> {
         };
         match name {
             "CONDA_BUILD" | "PYTHONNOUSERSITE" | "NPY_DISTUTILS_APPEND_FLAGS" => text("1"),
-            "CONDA_DEFAULT_ENV" | "PREFIX" => text(&prefix),
+            "CONDA_DEFAULT_ENV" | "PREFIX" => text(prefix),
             "ARCH" => text(self.target_platform().split_once('-').map_or(host_arch, |(_, arch)| arch)),
             "BUILD_PREFIX" => {
                 self.dynamic.set(true);
@@ -350,8 +350,8 @@ impl JinjaContext<'_, '_> {
             "PYTHON" if self.depends_on("python") => {
                 text(&if host_os == "win" { format!("{prefix}/python.exe") } else { format!("{prefix}/bin/python") })
             }
-            "PERL" if self.depends_on("perl") => text(&tool(&prefix, host_os, "perl")),
-            "LUA" if self.depends_on("lua") => text(&tool(&prefix, host_os, "lua")),
+            "PERL" if self.depends_on("perl") => text(&tool(prefix, host_os, "perl")),
+            "LUA" if self.depends_on("lua") => text(&tool(prefix, host_os, "lua")),
             "LUA_INCLUDE_DIR" if self.depends_on("lua") => text(&format!("{prefix}/include")),
             "R" if self.depends_on("r-base") || self.depends_on("r") => text(&format!("{prefix}/bin/R")),
             "R_USER" if self.depends_on("r-base") || self.depends_on("r") => text(&format!("{prefix}/Libs/R")),
@@ -441,27 +441,7 @@ impl JinjaContext<'_, '_> {
         self.dynamic.set(true);
         let place = self.meta.source_place(self.session)?;
         let info = self.session.world.git(&place)?;
-        let some = |text: &str| (!text.is_empty()).then(|| Value::from(text));
-        match name {
-            "GIT_DESCRIBE_TAG" => some(&info.describe_tag),
-            "GIT_DESCRIBE_NUMBER" => some(&info.describe_number),
-            "GIT_DESCRIBE_HASH" => some(&info.describe_hash),
-            "GIT_FULL_HASH" => some(&info.full_hash),
-            "GIT_BUILD_STR" if !info.describe_number.is_empty() => {
-                some(&format!("{}_{}", info.describe_number, info.describe_hash))
-            }
-            "GIT_DESCRIBE_TAG_PEP440" if !info.describe_tag.is_empty() => {
-                let version =
-                    info.describe_tag.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '-');
-                let hash = info.describe_hash.trim_start_matches('g');
-                some(&if info.describe_number == "0" {
-                    version.to_owned()
-                } else {
-                    format!("{version}.post{}+{hash}", info.describe_number)
-                })
-            }
-            _ => None,
-        }
+        info.variables().find(|(variable, _)| *variable == name).map(|(_, value)| Value::from(value.as_str()))
     }
 
     /// `compiler('c')`: `gcc_linux-64`, with its version if the variant has one (jinja_context.py `_target`).
@@ -683,7 +663,7 @@ impl JinjaContext<'_, '_> {
         let from_recipe = args.named("from_recipe_dir").map_or(Ok(false), super::python::truth)?;
         let format = args.get_some(1, "fmt").map(Value::to_text).transpose()?;
         let Some(text) = self.find_file(&name, from_recipe).and_then(|path| self.session.read(&path)) else {
-            return self.missing_file(&name, Value::from(Dict::new()));
+            return self.missing_file(&name, Value::from(Dict::default()));
         };
         let extension = Path::new(&*name).extension().map(|extension| extension.to_string_lossy().into_owned());
         data::parse(&text, format.as_deref().unwrap_or(extension.as_deref().unwrap_or_default()))
@@ -705,7 +685,7 @@ impl JinjaContext<'_, '_> {
         match self.find_file(&name, from_recipe).and_then(|path| self.session.read(&path)) {
             Some(text) => Ok(super::setup_py::read(&text)),
             // A setup.py that is not there yet is no error in conda-build either.
-            None => Ok(Value::from(Dict::new())),
+            None => Ok(Value::from(Dict::default())),
         }
     }
 }

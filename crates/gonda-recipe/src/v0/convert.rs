@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use super::emit;
 use super::error::Fail;
-use super::meta::{Meta, is_true};
+use super::meta::{Meta, is_true, lookup};
 use super::session::Session;
 use super::variant::{list_of_text, text_of};
 use crate::{
@@ -40,13 +40,13 @@ pub(crate) fn output(
         None => None,
     };
     let mut depends: Vec<String> = match meta.specs(session, "run") {
-        Ok(specs) => specs.iter().map(super::spec::Spec::text).collect(),
+        Ok(specs) => specs.iter().map(|spec| spec.text()).collect(),
         Err(_) => Vec::new(),
     };
     depends.sort();
     let list = |key: &str| meta.list("requirements", key);
     let section = |name: &str| meta.section(name).cloned().unwrap_or_default();
-    let value = |name: &str| match meta.meta.get(name) {
+    let value = |name: &str| match lookup(&meta.meta, name) {
         Some(value) if is_true(value) => value.clone(),
         _ => Json::Object(Map::new()),
     };
@@ -137,7 +137,7 @@ fn run_exports(meta: &Meta) -> RunExportsJson {
 fn sources(meta: &Meta) -> Vec<Source> {
     let mut sources = Vec::new();
     for source in meta.list_section("source") {
-        let text = |key: &str| source.get(key).filter(|value| is_true(value)).map(text_of);
+        let text = |key: &str| lookup(source, key).filter(|value| is_true(value)).map(text_of);
         let folder = text("folder");
         let patches = source.get("patches").map(list_of_text).unwrap_or_default();
         let kind = if let Some(urls) = source.get("url").filter(|value| is_true(value)) {
@@ -319,7 +319,7 @@ fn rendered_recipe(meta: &Meta, build_string: &str) -> String {
     let sections = sections.filter_map(|section| match section {
         "build" => Some((section, &build)),
         "extra" => Some((section, &extra)),
-        section => meta.meta.get(section).map(|value| (section, value)),
+        section => lookup(&meta.meta, section).map(|value| (section, value)),
     });
     let rule = "-".repeat(48);
     let mut text = format!("# This file is made by gonda in conda-build's form\n# {rule}\n\n");

@@ -117,12 +117,20 @@ fn is_plain(text: &str) -> bool {
     if b"-?:,[]{}#&*!|>'\"%@`~=< ".contains(first) || matches!(last, b' ' | b':') {
         return false;
     }
-    let pairs = bytes.windows(2).any(|pair| matches!(pair, b": " | b" #"));
-    if pairs || text.contains(|c: char| c.is_control() || matches!(c, ',' | '[' | ']' | '{' | '}')) {
+    let mut before = 0;
+    for byte in bytes {
+        match byte {
+            b',' | b'[' | b']' | b'{' | b'}' | 0..0x20 | 0x7f => return false,
+            b' ' if before == b':' => return false,
+            b'#' if before == b' ' => return false,
+            _ => before = *byte,
+        }
+    }
+    if !text.is_ascii() && text.contains(char::is_control) {
         return false;
     }
     // What any reader would take for a number, a date or a truth value keeps its quotes.
-    let base60 = text.contains(':') && text.chars().all(|c| c.is_ascii_digit() || ":.+-_".contains(c));
+    let base60 = bytes.iter().all(|c| c.is_ascii_digit() || b":.+-_".contains(c)) && bytes.contains(&b':');
     !base60 && yaml::is_text(text) && !looks_numeric(text)
 }
 

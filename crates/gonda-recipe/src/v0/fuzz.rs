@@ -28,10 +28,21 @@ pub fn variant_file(data: &[u8]) {
     render(recipe, data, Finalize::NoSolve);
 }
 
+/// Any YAML: the quick reader reads it as the full one does, or not at all.
+///
+/// # Panics
+///
+/// When they differ.
+pub fn yaml(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    assert!(super::yaml::read_alike(&text), "two readers read this YAML differently:\n{text}");
+}
+
 /// A line's selector.
 pub fn selector(data: &[u8]) {
     let line = format!("keep  # [{}]\n", String::from_utf8_lossy(data).replace('\n', " "));
     let platform = Subdir::Linux64.to_string();
-    let names = SelectorNames::new(platform.clone(), platform, Value::from(Dict::new()), Arc::new(Variant::empty()));
+    let names =
+        SelectorNames::new(platform.clone(), platform, Value::from(Dict::default()), Arc::new(Variant::empty()));
     drop(SelectableText::new(&line).select(&Evaluator::new(names)));
 }

@@ -3,13 +3,9 @@
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
-/// JSON as Python's `json.dumps(value, sort_keys=True)` writes it: `", "` and `": "`, sorted keys, ASCII only.
-pub(crate) fn python_json(value: &Value) -> String {
-    indented_json(value, 0)
-}
-
-/// The same on lines of their own, with `indent` blanks a level (`json.dumps(…, indent=…)`); on one line with none.
-pub(crate) fn indented_json(value: &Value, indent: usize) -> String {
+/// JSON as Python's `json.dumps(value, sort_keys=True)` writes it: `", "` and `": "`, sorted keys, ASCII only. With an
+/// indent, items stand on lines of their own, with so many blanks a level.
+pub(crate) fn python_json(value: &Value, indent: usize) -> String {
     let mut out = String::new();
     write(&mut out, value, indent, 0);
     out
@@ -49,22 +45,32 @@ fn write(out: &mut String, value: &Value, indent: usize, depth: usize) {
             out.push(']');
         }
         Value::Object(items) => {
-            let mut keys: Vec<&String> = items.keys().collect();
+            let mut items: Vec<(&String, &Value)> = items.iter().collect();
             // Python sorts by code point, which in UTF-8 is the order of the bytes.
-            keys.sort();
-            out.push('{');
-            for (i, key) in keys.into_iter().enumerate() {
-                separate(out, i > 0, indent, depth + 1);
-                write_text(out, key);
-                out.push_str(": ");
-                write(out, &items[key], indent, depth + 1);
-            }
-            if !items.is_empty() {
-                separate(out, false, indent, depth);
-            }
-            out.push('}');
+            items.sort_by_key(|(key, _)| *key);
+            write_mapping(out, items.into_iter(), indent, depth);
         }
     }
+}
+
+fn write_mapping<'v>(
+    out: &mut String,
+    items: impl ExactSizeIterator<Item = (&'v String, &'v Value)>,
+    indent: usize,
+    depth: usize,
+) {
+    let is_empty = items.len() == 0;
+    out.push('{');
+    for (i, (key, value)) in items.enumerate() {
+        separate(out, i > 0, indent, depth + 1);
+        write_text(out, key);
+        out.push_str(": ");
+        write(out, value, indent, depth + 1);
+    }
+    if !is_empty {
+        separate(out, false, indent, depth);
+    }
+    out.push('}');
 }
 
 fn write_text(out: &mut String, text: &str) {
@@ -96,9 +102,12 @@ pub fn hash(contents: &std::collections::BTreeMap<String, Value>) -> Option<Stri
     if contents.is_empty() {
         return None;
     }
-    let contents = Value::Object(contents.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
-    let digest = hex::encode(Sha1::digest(python_json(&contents).as_bytes()));
-    Some(format!("h{}", &digest[..7]))
+    let mut json = String::new();
+    write_mapping(&mut json, contents.iter(), 0, 0);
+    let digest = Sha1::digest(json.as_bytes());
+    let mut hash = format!("h{}", hex::encode(&digest[..4]));
+    hash.truncate(8);
+    Some(hash)
 }
 
 #[cfg(test)]
@@ -138,7 +147,7 @@ mod tests {
         /// `json.dumps` with `sort_keys`: ASCII, keys in order, and any reader gets the value back.
         #[test]
         fn json_is_pythons(value in value()) {
-            let text = python_json(&value);
+            let text = python_json(&value, 0);
             prop_assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
             let read: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&read, &value);
@@ -157,6 +166,6 @@ mod tests {
     #[test]
     fn separators_have_blanks() {
         let value = serde_json::json!({"b": [1, "\u{e9}\u{1f600}\u{7f}"], "a": {"x": null, "c": true}});
-        assert_eq!(python_json(&value), r#"{"a": {"c": true, "x": null}, "b": [1, "\u00e9\ud83d\ude00\u007f"]}"#);
+        assert_eq!(python_json(&value, 0), r#"{"a": {"c": true, "x": null}, "b": [1, "\u00e9\ud83d\ude00\u007f"]}"#);
     }
 }

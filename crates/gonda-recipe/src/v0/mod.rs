@@ -13,6 +13,7 @@ mod convert;
 mod data;
 mod emit;
 mod error;
+mod expression;
 mod extract;
 mod finalize;
 #[doc(hidden)]

@@ -15,6 +15,7 @@ use super::extract;
 use super::jinja::{Function, Template};
 use super::python::{Args, Dict, Key, Object, PyError, PyResult, Value, from_json};
 use super::selector::{Evaluator, Names, SelectableText, Selected};
+use super::spec::Spec;
 use super::variant::{self, Variant};
 use crate::{PinnedOutput, World};
 
@@ -85,6 +86,7 @@ pub(crate) struct Session<'a> {
     kept: RefCell<Vec<Arc<Variant>>>,
     templates: RefCell<QuickMap<Rc<str>, Rc<Template>>>,
     files: RefCell<QuickMap<PathBuf, Option<Rc<str>>>>,
+    specs: RefCell<QuickMap<String, Result<Rc<Spec>, String>>>,
     environ: OnceCell<Value>,
     /// The used keys by what conda-build knows them by; see [`Session::used_vars`].
     used: RefCell<QuickMap<UsedBy, UsedVars>>,
@@ -121,6 +123,7 @@ impl<'a> Session<'a> {
             kept: RefCell::default(),
             templates: RefCell::default(),
             files: RefCell::default(),
+            specs: RefCell::default(),
             used: RefCell::default(),
             environ: OnceCell::new(),
             pinned: RefCell::default(),
@@ -156,19 +159,35 @@ impl<'a> Session<'a> {
         if let Some(selected) = namespace.selected.borrow().get(&key) {
             return Ok(selected.clone());
         }
-        let known = self.fragments.borrow().get(&key).cloned();
-        let fragment = known.unwrap_or_else(|| {
-            let fragment = Rc::new(SelectableText::new(text));
-            self.fragments.borrow_mut().insert(key.clone(), fragment.clone());
-            fragment
-        });
-        let selected = Rc::new(fragment.select(&namespace.evaluator).map_err(|error| {
+        // What is a part of the recipe, whole lines of it, was cut into lines with it.
+        let (fragment, part) = match key {
+            TextKey::Part(start, length) if self.is_line_end(start) && self.is_line_end(start + length) => {
+                (self.fragment(&TextKey::Part(0, self.text.len()), &self.text), start..start + length)
+            }
+            _ => (self.fragment(&key, text), 0..text.len()),
+        };
+        let selected = Rc::new(fragment.select_part(part, &namespace.evaluator).map_err(|error| {
             // A fragment of the recipe is found in it again.
             let offset = self.text.find(text).map_or(0, |at| self.text[..at].matches('\n').count());
             Fail::selector(self, offset, &error)
         })?);
         namespace.selected.borrow_mut().insert(key, selected.clone());
         Ok(selected)
+    }
+
+    /// A text cut into lines, once.
+    fn fragment(&self, key: &TextKey, text: &str) -> Rc<SelectableText> {
+        if let Some(fragment) = self.fragments.borrow().get(key) {
+            return fragment.clone();
+        }
+        let fragment = Rc::new(SelectableText::new(text));
+        self.fragments.borrow_mut().insert(key.clone(), fragment.clone());
+        fragment
+    }
+
+    /// Whether a line of the recipe ends or begins here.
+    fn is_line_end(&self, at: usize) -> bool {
+        at == 0 || at == self.text.len() || self.text.as_bytes()[at - 1] == b'\n'
     }
 
     /// A template, parsed once. `map` says which line of the recipe a line of it is.
@@ -179,6 +198,16 @@ impl<'a> Session<'a> {
         let template = Rc::new(Template::parse(text).map_err(|error| Fail::template(self, map, &error))?);
         self.templates.borrow_mut().insert(Rc::from(text), template.clone());
         Ok(template)
+    }
+
+    /// A requirement, taken apart once; the error is a sentence about it.
+    pub(crate) fn spec(&self, text: &str) -> Result<Rc<Spec>, String> {
+        if let Some(spec) = self.specs.borrow().get(text) {
+            return spec.clone();
+        }
+        let spec = Spec::parse(text).map(Rc::new);
+        self.specs.borrow_mut().insert(text.to_owned(), spec.clone());
+        spec
     }
 
     /// A text file of the recipe folder or anywhere, read once; `None` if it can't be read.
@@ -419,7 +448,7 @@ impl SelectorNames {
 
     fn feature(&self, name: &str) -> Option<bool> {
         match &self.environ {
-            Value::Dict(items) => items.borrow().get(&Key::text(name)).map(|value| value.as_str() == Some("1")),
+            Value::Dict(items) => items.borrow().get(name).map(|value| value.as_str() == Some("1")),
             _ => None,
         }
     }
@@ -428,7 +457,7 @@ impl SelectorNames {
 impl Names for SelectorNames {
     fn lookup(&self, name: &str) -> Option<Value> {
         if let Value::Dict(items) = &self.environ
-            && let Some(value) = items.borrow().get(&Key::text(name))
+            && let Some(value) = items.borrow().get(name)
         {
             return Some(value.clone());
         }

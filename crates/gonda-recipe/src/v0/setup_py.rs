@@ -37,7 +37,7 @@ pub(crate) fn read(text: &str) -> Value {
     }
     let call =
         text.rmatch_indices("setup(").find(|(at, _)| !text[..*at].ends_with(|c: char| c == '_' || c.is_alphanumeric()));
-    let mut found = Dict::new();
+    let mut found = Dict::default();
     if let Some((at, word)) = call {
         let mut reader = Reader { rest: &text[at + word.len()..], names: &names, depth: 0 };
         reader.arguments(&mut found);
@@ -195,7 +195,7 @@ impl Reader<'_> {
 
     fn collection(&mut self, open: char, close: char) -> Option<Value> {
         let mut items = Vec::new();
-        let mut dict = Dict::new();
+        let mut dict = Dict::default();
         let mut commas = 0;
         while !self.sign(close) {
             let item = self.value()?;

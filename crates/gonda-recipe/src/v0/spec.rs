@@ -39,7 +39,9 @@ impl Spec {
         }
         static PAIR: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new(r#"([a-zA-Z0-9_-]+)=(?:"([^'"]*)"|'([^'"]*)'|([^'", ]*))(?:[, ]|$)"#).ok());
-        for pair in PAIR.iter().flat_map(|pattern| pattern.captures_iter(brackets)) {
+        // Nearly none has any, and the pattern need not be made then.
+        let pattern = if brackets.is_empty() { None } else { PAIR.as_ref() };
+        for pair in pattern.into_iter().flat_map(|pattern| pattern.captures_iter(brackets)) {
             let value = [2, 3, 4].into_iter().find_map(|group| pair.get(group)).map_or("", |value| value.as_str());
             match &pair[1] {
                 _ if value.is_empty() => {
@@ -173,15 +175,15 @@ fn normal_version(version: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// Adds `.*` to a plain version (utils.py:1912 `ensure_valid_spec`).
+/// Adds `.*` to a plain version (utils.py:1912 `ensure_valid_spec`): a name and a version, nothing else.
 pub(crate) fn complete(spec: &str) -> String {
-    static NEEDS_STAR: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"^([\w\d.\-]+)\s+([\w\d.\-]+?)(\s+[\w\d.]+)?$").ok());
-    let Some(captures) = NEEDS_STAR.as_ref().and_then(|pattern| pattern.captures(spec)) else { return spec.to_owned() };
-    if captures.get(3).is_some() || spec.contains('*') {
+    let Some((name, rest)) = spec.split_once(char::is_whitespace) else { return spec.to_owned() };
+    let version = rest.trim_start();
+    let is_word =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if !is_word(name) || !is_word(version) {
         return spec.to_owned();
     }
-    let (name, version) = (&captures[1], &captures[2]);
     if (name == "python" || name == "numpy") && version == "x.x" {
         return format!("{name} {version}");
     }

@@ -11,27 +11,30 @@ use memchr::{memchr, memmem, memrchr};
 pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTreeSet<String> {
     let text = lines_that_may_use(text, selectors_only);
     // A requirement may write `-` for the `_` of a key. The bytes stay where they are.
-    let dashless = text.replace('-', "_");
+    let dashless: Vec<u8> = text.bytes().map(|byte| if byte == b'-' { b'_' } else { byte }).collect();
     let line_at = |at: usize| {
         let start = memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |end| end + 1);
         let end = memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end);
         &text[start..end]
     };
-    let lines_with =
-        |part: &str, fits: &dyn Fn(&str) -> bool| text.match_indices(part).any(|(at, _)| fits(line_at(at)));
+    let lines_with = |part: &str| memmem::find_iter(text.as_bytes(), part).map(&line_at).collect::<Vec<&str>>();
+    let (compilers, stdlibs, cdts) = (lines_with("compiler("), lines_with("stdlib("), lines_with("cdt("));
     let words = Words::of(&dashless);
     let mut used = BTreeSet::new();
     for key in keys {
         let function = function_of(key).filter(|_| !selectors_only);
         let called = match function {
-            Some((language, kind)) => lines_with(kind, &|line| calls(line, kind, language)),
+            Some((language, kind)) => {
+                let lines = if kind == "compiler" { &compilers } else { &stdlibs };
+                lines.iter().any(|line| calls(line, kind, language))
+            }
             // The pattern for `cdt(` is tried on selectors too.
-            None => key.starts_with("cdt_") && lines_with("cdt(", &calls_cdt),
+            None => key.starts_with("cdt_") && cdts.iter().any(|line| calls_cdt(line)),
         };
         let found = called
             || words.may_hold(key) && {
                 let mut last = "";
-                memmem::find_iter(dashless.as_bytes(), key.as_bytes()).any(|at| {
+                memmem::find_iter(&dashless, key.as_bytes()).any(|at| {
                     let line = line_at(at);
                     // One look at a line is enough.
                     if std::ptr::eq(line, last) {
@@ -54,35 +57,44 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
 
 /// The words of a text. A key is used as a word of its own, but in statements, where a part of one is enough.
 struct Words<'t> {
-    all: HashSet<&'t str, RandomState>,
-    statements: Vec<&'t str>,
+    all: HashSet<&'t [u8], RandomState>,
+    /// All statements' lines.
+    statements: Vec<u8>,
 }
 
 impl<'t> Words<'t> {
-    fn of(text: &'t str) -> Self {
-        let statements = text.split('\n').filter(|line| line.contains("{%")).collect();
-        Self { all: text.split(|c: char| !is_word(c)).filter(|word| !word.is_empty()).collect(), statements }
+    fn of(text: &'t [u8]) -> Self {
+        let words = text.split(|byte| !is_word_byte(*byte)).filter(|word| !word.is_empty());
+        let statements = text.split(|byte| *byte == b'\n').filter(|line| memmem::find(line, b"{%").is_some());
+        Self { all: words.collect(), statements: statements.collect::<Vec<&[u8]>>().join(&b'\n') }
     }
 
     /// Whether the text may hold the key; if not, it surely doesn't use it.
     fn may_hold(&self, key: &str) -> bool {
-        self.all.contains(key) || !key.chars().all(is_word) || self.statements.iter().any(|line| line.contains(key))
+        let key = key.as_bytes();
+        self.all.contains(key)
+            || !key.iter().all(|byte| is_word_byte(*byte))
+            || (!self.statements.is_empty() && memmem::find(&self.statements, key).is_some())
     }
 }
 
 /// The lines in which a use can stand at all: all others are left out, so that the search for hundreds of keys is short.
 fn lines_that_may_use(text: &str, selectors_only: bool) -> String {
     let mut kept = String::with_capacity(text.len() / 2);
-    for line in text.split('\n') {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        let line = &rest[..end];
         let may = if selectors_only {
-            line.contains('[') || line.contains("cdt(")
+            memchr(b'[', line.as_bytes()).is_some() || line.contains("cdt(")
         } else {
-            line.contains('{') || is_bare_item(line)
+            memchr(b'{', line.as_bytes()).is_some() || is_bare_item(line)
         };
         if may {
             kept.push_str(line);
             kept.push('\n');
         }
+        rest = rest.get(end + 1..).unwrap_or_default();
     }
     kept
 }
@@ -117,6 +129,10 @@ fn uses(line: &str, key: &str) -> bool {
 
 fn is_word(c: char) -> bool {
     c == '_' || c.is_ascii_alphanumeric()
+}
+
+fn is_word_byte(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
 /// `\{\s*kind\(['"]language["'][^{]*?\}`.

@@ -67,6 +67,7 @@ fn flags(args: &BuildArgs) -> Layer {
         network: config::network_word(args.network),
         test: config::test_word(args.test),
         go_cache: args.go_cache.clone(),
+        cgo_compiler: args.cgo_compiler.clone(),
         jobs: args.jobs,
         compression_level: args.compression_level,
         ..Layer::default()

@@ -19,7 +19,8 @@ pub(crate) async fn bootstrap(
     let events = reporter.events();
     let here = |path: &std::path::Path| surroundings.current_dir.join(path);
     let options = BootstrapOptions {
-        go_root: here(&args.go_root),
+        go_root: args.go_root.as_deref().map(here),
+        zig: args.zig.as_deref().map(here),
         output: here(&args.output),
         layout: match args.layout {
             LayoutArg::EnvVars => Layout::EnvVars,

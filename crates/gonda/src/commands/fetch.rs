@@ -31,6 +31,7 @@ pub(super) fn request(args: &FetchArgs, located: Located, surroundings: &Surroun
         output_dir: args.output_dir.clone(),
         source_mirror: args.source_mirror.clone(),
         test: config::test_word(args.test),
+        cgo_compiler: args.cgo_compiler.clone(),
         ..Layer::default()
     };
     let layer = config::resolve(flags, surroundings, located.feedstock.as_deref())?;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use gonda_driver::build::Session;
+use gonda_driver::channels::LocalChannel;
 use gonda_driver::testbed::{TestSummary, Testbed};
 use gonda_driver::{Error, Kind, Result, index};
 use serde_json::json;
@@ -32,7 +33,7 @@ pub(crate) async fn run(
     for package in &args.packages {
         let package = surroundings.current_dir.join(package);
         let folder = channel_of(&package, &events)?;
-        let packages = folder.path(&package);
+        let packages = LocalChannel::new(folder.path(&package));
         let bed = Testbed {
             settings: &settings,
             cpu_count: settings.jobs,

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::v0::python::{BinaryOp, CompareOp, Value};
+use crate::v0::expression::{Expr, Filter};
 
 /// A parsed template.
 #[derive(Debug)]
@@ -51,41 +51,4 @@ pub(super) enum Target {
     Tuple(Vec<Target>),
     /// `{% set ns.x = … %}`.
     Attribute(Rc<str>, Rc<str>),
-}
-
-#[derive(Debug)]
-pub(super) struct Filter {
-    pub(super) name: Rc<str>,
-    pub(super) args: CallArgs,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct CallArgs {
-    pub(super) positional: Vec<Expr>,
-    pub(super) named: Vec<(Rc<str>, Expr)>,
-    pub(super) star: Option<Box<Expr>>,
-    pub(super) double_star: Option<Box<Expr>>,
-}
-
-#[derive(Debug)]
-pub(super) enum Expr {
-    Const(Value),
-    Name(Rc<str>),
-    List(Vec<Expr>),
-    Tuple(Vec<Expr>),
-    Dict(Vec<(Expr, Expr)>),
-    Attribute(Box<Expr>, Rc<str>),
-    Item(Box<Expr>, Box<Expr>),
-    Slice(Box<Expr>, Box<[Option<Expr>; 3]>),
-    Call(Box<Expr>, Box<CallArgs>),
-    Filter(Box<Expr>, Box<Filter>),
-    Test { value: Box<Expr>, test: Box<Filter>, negated: bool },
-    Not(Box<Expr>),
-    Negate { value: Box<Expr>, plus: bool },
-    And(Box<Expr>, Box<Expr>),
-    Or(Box<Expr>, Box<Expr>),
-    Compare { first: Box<Expr>, rest: Vec<(CompareOp, Expr)> },
-    Binary(BinaryOp, Box<Expr>, Box<Expr>),
-    Concat(Vec<Expr>),
-    If { test: Box<Expr>, then: Box<Expr>, otherwise: Option<Box<Expr>> },
 }

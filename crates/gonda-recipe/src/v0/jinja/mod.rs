@@ -18,7 +18,9 @@ use std::rc::Rc;
 pub(crate) use ast::Template;
 use eval::Evaluator;
 pub(crate) use eval::Function;
+pub(crate) use filters::{is_filter, is_test};
 
+use super::expression::SyntaxError;
 use super::python::{Args, Object, PyError, PyResult, Recorder, Value};
 
 /// What a template gets to see.
@@ -71,9 +73,9 @@ pub(crate) enum Cause {
     Runtime(PyError),
 }
 
-impl TemplateError {
-    fn syntax(line: usize, message: impl Into<String>) -> Self {
-        Self { line, cause: Cause::Syntax(message.into()) }
+impl From<SyntaxError> for TemplateError {
+    fn from(error: SyntaxError) -> Self {
+        Self { line: error.line, cause: Cause::Syntax(error.message) }
     }
 }
 
@@ -110,7 +112,7 @@ impl Rendered {
 impl Template {
     /// Parses a template. `\r\n` and `\r` must have become `\n`.
     pub(crate) fn parse(source: &str) -> Result<Self, TemplateError> {
-        parser::parse(source)
+        Ok(parser::parse(source)?)
     }
 
     /// Renders the template; `strict` as jinja2's `StrictUndefined`, else as conda-build's `UndefinedNeverFail`.

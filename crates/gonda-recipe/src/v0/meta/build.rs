@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value as Json;
 
-use super::{Contents, Meta, UsedVariant, first_word, is_true};
+use super::{BuildId, Contents, Meta, UsedVariant, first_word, is_true};
 use crate::v0::error::{Fail, in_file};
 use crate::v0::extract;
 use crate::v0::hash;
@@ -210,8 +210,20 @@ impl Meta {
 
     /// The build string (metadata.py `build_id`).
     pub(crate) fn build_id(&self, session: &Session<'_>) -> Result<String, Fail> {
+        let (meta, is_final) = (&self.meta, self.is_final);
+        if let Some(known) = &self.used.borrow().build_id
+            && Rc::ptr_eq(&known.meta, meta)
+            && known.is_final == is_final
+        {
+            return Ok(known.text.clone());
+        }
+        let text = self.make_build_id(session)?;
+        self.used.borrow_mut().build_id = Some(BuildId { meta: meta.clone(), is_final, text: text.clone() });
+        Ok(text)
+    }
+
+    fn make_build_id(&self, session: &Session<'_>) -> Result<String, Fail> {
         static MADE_HERE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"h\{\{\s*PKG_HASH\s*\}\}").ok());
-        static HASH: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("h[0-9a-f]{7}").ok());
         let manual = self.value("build", "string").filter(|value| is_true(value));
         let text = self.package_and_build_text(session)?;
         if manual.is_none() && text.is_empty() {
@@ -235,10 +247,8 @@ impl Meta {
             return Ok(string);
         }
         let hash = self.hash(session)?.unwrap_or_default();
-        if let Some(pattern) = HASH.as_ref()
-            && pattern.is_match(&string)
-        {
-            return Ok(pattern.replace_all(&string, hash.as_str()).into_owned());
+        if let Some(replaced) = with_hash(&string, &hash) {
+            return Ok(replaced);
         }
         Ok(match string.rsplit_once('_') {
             _ if hash.is_empty() => string,
@@ -268,8 +278,8 @@ impl Meta {
             ("mro", &["mro-base_impl"], 3),
         ];
         let environment = if self.is_cross() { "host" } else { "build" };
-        let build_names: Vec<String> = self.specs(session, environment)?.into_iter().map(|spec| spec.name).collect();
-        let run_names: Vec<String> = self.specs(session, "run")?.into_iter().map(|spec| spec.name).collect();
+        let build_specs = self.specs(session, environment)?;
+        let run_specs = self.specs(session, "run")?;
         let pinned = |name: &str| {
             self.requirements(environment).iter().rev().find_map(|spec| {
                 let mut words = spec.split_whitespace();
@@ -278,9 +288,10 @@ impl Meta {
         };
         let mut parts: Vec<String> = Vec::new();
         for (prefix, names, places) in PREFIXES {
-            for run_name in &run_names {
-                for name in
-                    names.iter().filter(|name| *name == run_name && build_names.iter().any(|build| build == *name))
+            for run in &run_specs {
+                for name in names
+                    .iter()
+                    .filter(|name| **name == run.name && build_specs.iter().any(|build| build.name == **name))
                 {
                     if *name == "numpy" && !self.numpy_xx(session)? {
                         continue;
@@ -362,6 +373,23 @@ impl Meta {
             ))),
         }
     }
+}
+
+/// A build string in which all that looks like a hash is another one: `h[0-9a-f]{7}`.
+fn with_hash(string: &str, hash: &str) -> Option<String> {
+    let mut found = false;
+    let mut replaced = String::new();
+    let mut rest = string;
+    while let Some(at) = rest.find('h') {
+        let digits = &rest.as_bytes()[at + 1..];
+        let is_hash = digits.len() >= 7 && digits[..7].iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+        found |= is_hash;
+        replaced.push_str(&rest[..at]);
+        replaced.push_str(if is_hash { hash } else { "h" });
+        rest = &rest[at + if is_hash { 8 } else { 1 }..];
+    }
+    replaced.push_str(rest);
+    found.then_some(replaced)
 }
 
 /// `re.match("EXCLUDED[\s$]?.*", key)`: any key that begins so. The excluded names are patterns there; as such they hold

@@ -95,6 +95,15 @@ pub(crate) struct Meta {
 pub(crate) struct Used {
     keys: Option<Rc<BTreeSet<String>>>,
     values: Option<UsedVariant>,
+    build_id: Option<BuildId>,
+}
+
+/// A build string, and what it was made of.
+#[derive(Clone)]
+struct BuildId {
+    meta: Rc<Map<String, Json>>,
+    is_final: bool,
+    text: String,
 }
 
 /// The used part of a variant.
@@ -174,7 +183,7 @@ impl Meta {
     // ---- values
 
     pub(crate) fn section(&self, name: &str) -> Option<&Map<String, Json>> {
-        self.meta.get(name).and_then(Json::as_object)
+        lookup(&self.meta, name).and_then(Json::as_object)
     }
 
     pub(crate) fn section_mut(&mut self, name: &str) -> &mut Map<String, Json> {
@@ -194,7 +203,7 @@ impl Meta {
 
     /// A section that is a list of mappings, or one mapping.
     pub(crate) fn list_section(&self, name: &str) -> Vec<&Map<String, Json>> {
-        match self.meta.get(name) {
+        match lookup(&self.meta, name) {
             Some(Json::Object(map)) if !map.is_empty() => vec![map],
             Some(Json::Array(items)) => items.iter().filter_map(Json::as_object).collect(),
             _ => Vec::new(),
@@ -204,8 +213,8 @@ impl Meta {
     /// `get_value`: null is nothing, and text that YAML 1.1 would read as a truth value is one.
     pub(crate) fn value(&self, section: &str, key: &str) -> Option<Cow<'_, Json>> {
         let value = match section {
-            "source" => self.list_section("source").first()?.get(key)?,
-            _ => self.section(section)?.get(key)?,
+            "source" => lookup(self.list_section("source").first()?, key)?,
+            _ => lookup(self.section(section)?, key)?,
         };
         match value {
             Json::Null => None,
@@ -418,7 +427,7 @@ impl Meta {
     }
 
     /// Requirements, parsed (metadata.py `ms_depends`).
-    pub(crate) fn specs(&self, session: &Session<'_>, environment: &str) -> Result<Vec<Spec>, Fail> {
+    pub(crate) fn specs(&self, session: &Session<'_>, environment: &str) -> Result<Vec<Rc<Spec>>, Fail> {
         let value = self.value("requirements", environment);
         let items = match value.as_deref() {
             None => return Ok(Vec::new()),
@@ -427,7 +436,7 @@ impl Meta {
         };
         let own_name = self.plain_name();
         let cross = || self.namespace(session).host_subdir != session.build_platform;
-        let mut specs: Vec<Spec> = Vec::with_capacity(items.len());
+        let mut specs: Vec<Rc<Spec>> = Vec::with_capacity(items.len());
         let mut failures = Vec::new();
         for (position, item) in items.iter().enumerate() {
             // The same text twice is one requirement.
@@ -446,7 +455,7 @@ impl Meta {
                 )));
                 continue;
             };
-            let spec = match Spec::parse(text) {
+            let spec = match session.spec(text) {
                 Ok(spec) => spec,
                 Err(reason) => {
                     if self.undefined.is_empty() {
@@ -528,6 +537,14 @@ fn uses_checkout(text: &str) -> bool {
             next.is_some_and(|c| !c.is_whitespace() && !".'\"".contains(c))
         })
     })
+}
+
+/// A value of a mapping of a recipe. Most are so small that to go through them is quicker than to hash the key.
+pub(crate) fn lookup<'m>(map: &'m Map<String, Json>, key: &str) -> Option<&'m Json> {
+    if map.len() > 16 {
+        return map.get(key);
+    }
+    map.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
 }
 
 /// What YAML 1.1 would read text as, if as a truth value.
@@ -616,8 +633,8 @@ pub(crate) fn output_dicts(
 /// `combine_top_level_metadata_with_output`.
 pub(crate) fn merge_top_level(meta: &mut Meta, output: &mut Map<String, Json>) {
     for section in ["requirements", "build", "about"] {
-        let top = meta.meta.get(section).filter(|top| top.is_object());
-        let own = match output.get(section) {
+        let top = lookup(&meta.meta, section).filter(|top| top.is_object());
+        let own = match lookup(output, section) {
             requirements if section == "requirements" => {
                 expand_requirements(requirements.filter(|value| is_true(value)))
             }

@@ -94,7 +94,7 @@ impl Meta {
         static PLACES: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new(r#"pin_\w+\(['"]numpy['"].*x_pin=['"]([x.]*)['"]"#).ok());
         let text = self.requirements_text(session, false)?;
-        if !PIN.as_ref().is_some_and(|pattern| pattern.is_match(&text)) {
+        if !(text.contains("numpy") && PIN.as_ref().is_some_and(|pattern| pattern.is_match(&text))) {
             return Ok((false, true));
         }
         let places =
@@ -129,7 +129,7 @@ impl Meta {
             }
         }
         let text = self.requirements_text(session, true)?;
-        Ok(PIN.as_ref().is_some_and(|pattern| pattern.is_match(&text)))
+        Ok(text.contains("pin_subpackage(") && PIN.as_ref().is_some_and(|pattern| pattern.is_match(&text)))
     }
 }
 

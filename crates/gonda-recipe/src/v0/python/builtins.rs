@@ -22,7 +22,7 @@ pub(crate) fn convert(name: &str, args: &Args) -> PyResult {
         ("tuple", None) => Ok(Value::tuple(Vec::new())),
         ("tuple", Some(value)) => iterate(value).map(Value::tuple),
         ("dict", first) => {
-            let mut dict = Dict::new();
+            let mut dict = Dict::default();
             match first {
                 Some(Value::Dict(items)) => dict.clone_from(&items.borrow()),
                 Some(pairs) => {

@@ -2,7 +2,7 @@
 
 use super::methods::pad;
 use super::ops::{get_attribute, get_item};
-use super::value::{Args, ErrorKind, Key, PyError, PyResult, Value};
+use super::value::{Args, ErrorKind, PyError, PyResult, Value};
 
 /// `repr` of a float.
 pub(crate) fn float_repr(number: f64) -> String {
@@ -267,7 +267,7 @@ pub(crate) fn percent_format(format: &str, values: &Value) -> PyResult<String> {
             let end = end.ok_or_else(|| PyError::value_error("incomplete format key"))?;
             let key: String = chars[i + 1..end].iter().collect();
             let Value::Dict(items) = values else { return Err(PyError::type_error("format requires a mapping")) };
-            let value = items.borrow().get(&Key::text(&key)).cloned();
+            let value = items.borrow().get(&*key).cloned();
             keyed = Some(value.ok_or_else(|| PyError::new(ErrorKind::Lookup, format!("'{key}'")))?);
             used_key = true;
             i = end + 1;

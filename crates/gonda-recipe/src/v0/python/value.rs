@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-use indexmap::IndexMap;
+use foldhash::fast::RandomState;
+use indexmap::{Equivalent, IndexMap};
 
 use super::ops::iterate;
 
@@ -228,7 +229,8 @@ pub(crate) trait Object {
     fn as_any(&self) -> &dyn std::any::Any;
 }
 
-pub(crate) type Dict = IndexMap<Key, Value>;
+/// Keys need no protection against those who choose them beyond a random start.
+pub(crate) type Dict = IndexMap<Key, Value, RandomState>;
 
 /// A Python value.
 #[derive(Clone)]
@@ -310,6 +312,13 @@ impl PartialEq for Key {
 }
 
 impl Eq for Key {}
+
+/// Text is looked up without becoming a value.
+impl Equivalent<Key> for str {
+    fn equivalent(&self, key: &Key) -> bool {
+        key.0.as_str() == Some(self)
+    }
+}
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {

@@ -1,11 +1,10 @@
 //! Line selectors: `- line  # [linux and py >= 310]`.
 //!
-//! A selector is a Python expression of a small grammar (conda-build lets `evalidate` check it against a list of
-//! allowed nodes, metadata.py `evalidate_model`). conda-build's peculiarities are kept: any `[…]` at the end of a line
+//! A selector is a Python expression of a small grammar. conda-build's peculiarities are kept: any `[…]` at the end of a line
 //! is a selector, with or without `#`; an unknown name is replaced by `False` *in the text*, so `vc<14` is true where
 //! there is no `vc`; comment lines become empty.
 
-mod parser;
+mod rules;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -14,11 +13,10 @@ use std::rc::Rc;
 
 use foldhash::fast::RandomState;
 
-use crate::v0::python::{Args, BinaryOp, CompareOp, ErrorKind, PyError, PyResult, Value};
-use crate::v0::python::{binary, call_method, compare, get_attribute, negate, truth};
+use self::rules::{SelectorScope, validate};
+use crate::v0::expression::{self, Expr};
+use crate::v0::python::{ErrorKind, PyError, Value, truth};
 use crate::v0::text;
-
-use parser::Parser;
 
 /// What names mean in a selector.
 pub(crate) trait Names {
@@ -36,6 +34,7 @@ pub(crate) struct SelectableText {
 /// A line, as ranges of the whole text's bytes.
 #[derive(Debug, Clone, Default)]
 struct Line {
+    start: usize,
     kept: Range<usize>,
     /// What closes a line that is quoted as a whole.
     quote: Option<char>,
@@ -86,12 +85,23 @@ impl SelectableText {
 
     /// The lines whose selectors are true.
     pub(crate) fn select<N: Names>(&self, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
+        self.select_part(0..self.text.len(), evaluator)
+    }
+
+    /// The same of a part of the text, whole lines, which alone is then the text that lines are counted in.
+    pub(crate) fn select_part<N: Names>(
+        &self,
+        part: Range<usize>,
+        evaluator: &Evaluator<N>,
+    ) -> Result<Selected, SelectorError> {
+        let line_at = |at: usize| self.lines.partition_point(|line| line.start < at);
+        let lines = &self.lines[line_at(part.start)..line_at(part.end)];
         let mut selected = Selected {
-            text: String::with_capacity(self.text.len() + 1),
-            origin: Vec::with_capacity(self.lines.len()),
+            text: String::with_capacity(part.len() + 1),
+            origin: Vec::with_capacity(lines.len()),
             trimmed: OnceCell::new(),
         };
-        for (number, line) in self.lines.iter().enumerate() {
+        for (number, line) in lines.iter().enumerate() {
             if let Some(selector) = &line.selector {
                 let selector = &self.text[selector.clone()];
                 let failed = |failure| SelectorError { line: number, selector: selector.to_owned(), failure };
@@ -104,7 +114,7 @@ impl SelectableText {
             selected.text.push('\n');
             selected.origin.push(number);
         }
-        if self.lines.is_empty() {
+        if lines.is_empty() {
             selected.text.push('\n');
         }
         Ok(selected)
@@ -113,9 +123,10 @@ impl SelectableText {
 
 /// A line that is a part of `text`, taken apart.
 fn split_line(text: &str, line: &str) -> Line {
+    let start = line.as_ptr() as usize - text.as_ptr() as usize;
     let line = line.trim_end();
     if line.trim_start().starts_with('#') {
-        return Line::default();
+        return Line { start, ..Line::default() };
     }
     let range = |part: &str| {
         let start = part.as_ptr() as usize - text.as_ptr() as usize;
@@ -126,18 +137,16 @@ fn split_line(text: &str, line: &str) -> Line {
             // Someone may have quoted the whole line to make it YAML.
             let quote = line.chars().next_back().filter(|c| matches!(c, '\'' | '"'));
             let head = if quote.is_none() { head.trim_end() } else { head };
-            Line { kept: range(head), quote, selector: Some(range(selector)) }
+            Line { start, kept: range(head), quote, selector: Some(range(selector)) }
         }
-        None => Line { kept: range(line), quote: None, selector: None },
+        None => Line { start, kept: range(line), quote: None, selector: None },
     }
 }
 
 /// What stands before a line's selector, and the selector without its brackets. The rule is conda-build's `sel_pat`:
 /// `(.+?)\s*(#.*)?\[([^\[\]]+)\](?(2)[^\(\)]*)$`.
 fn find_selector(line: &str) -> Option<(&str, &str)> {
-    if !(line.contains('[') && line.contains(']')) {
-        return None;
-    }
+    memchr::memchr(b'[', line.as_bytes())?;
     // A bracket pair without brackets in it; `tail` says what may follow it.
     let pair = |open: usize| -> Option<(usize, &str)> {
         let content = &line[open + 1..];
@@ -200,9 +209,10 @@ impl<N: Names> Evaluator<N> {
 fn evaluate(selector: &str, names: &dyn Names) -> Result<bool, Failure> {
     let mut text = selector.to_owned();
     for _ in 0..100 {
-        let expression = Parser::parse(text.trim_start())?;
-        expression.validate()?;
-        match expression.evaluate(names).and_then(|value| truth(&value)) {
+        let expression = Expr::selector(&text).map_err(|error| Failure::Syntax(error.message))?;
+        validate(&expression)?;
+        let value = expression::evaluate(&expression, &mut SelectorScope(names));
+        match value.and_then(|value| truth(&value)) {
             Ok(value) => return Ok(value),
             Err(error) if error.kind == ErrorKind::Name => {
                 text = text.replace(&error.message, "False");
@@ -214,281 +224,4 @@ fn evaluate(selector: &str, names: &dyn Names) -> Result<bool, Failure> {
         }
     }
     Err(Failure::Evaluation(PyError::limit("too many unknown names")))
-}
-
-/// An expression of Python, as far as a selector can hold one.
-#[derive(Debug, Clone)]
-enum Expression {
-    Constant(Value),
-    Name(String),
-    Tuple(Vec<Expression>),
-    Dict(Vec<(Expression, Expression)>),
-    Not(Box<Expression>),
-    Negate(Box<Expression>),
-    Bool {
-        and: bool,
-        parts: Vec<Expression>,
-    },
-    Compare {
-        first: Box<Expression>,
-        rest: Vec<(CompareOp, Expression)>,
-    },
-    Binary(BinaryOp, Box<Expression>, Box<Expression>),
-    If {
-        test: Box<Expression>,
-        then: Box<Expression>,
-        otherwise: Box<Expression>,
-    },
-    Attribute(Box<Expression>, String),
-    Call {
-        function: Box<Expression>,
-        args: Vec<Expression>,
-    },
-    /// A node that no selector may hold; its name in Python's `ast`.
-    Forbidden(&'static str),
-}
-
-const FUNCTIONS: &[&str] = &["int", "float", "len", "str", "list", "dict", "tuple"];
-const ATTRIBUTES: &[&str] = &[
-    "endswith",
-    "index",
-    "lower",
-    "rsplit",
-    "split",
-    "startswith",
-    "strip",
-    "upper",
-    "join",
-    "replace",
-    "get",
-    "items",
-    "keys",
-    "values",
-    "environ",
-    "getenv",
-    "pathsep",
-    "sep",
-];
-/// Python's built-in names that someone may write for want of a variant key of that name: as functions they are true.
-const BUILTINS: &[&str] = &[
-    "abs",
-    "all",
-    "any",
-    "ascii",
-    "bin",
-    "bool",
-    "breakpoint",
-    "bytearray",
-    "bytes",
-    "callable",
-    "chr",
-    "classmethod",
-    "compile",
-    "complex",
-    "copyright",
-    "credits",
-    "delattr",
-    "dict",
-    "dir",
-    "divmod",
-    "enumerate",
-    "eval",
-    "exec",
-    "exit",
-    "filter",
-    "float",
-    "format",
-    "frozenset",
-    "getattr",
-    "globals",
-    "hasattr",
-    "hash",
-    "help",
-    "hex",
-    "id",
-    "input",
-    "int",
-    "isinstance",
-    "issubclass",
-    "iter",
-    "len",
-    "license",
-    "list",
-    "locals",
-    "map",
-    "max",
-    "memoryview",
-    "min",
-    "next",
-    "object",
-    "oct",
-    "open",
-    "ord",
-    "pow",
-    "print",
-    "property",
-    "quit",
-    "range",
-    "repr",
-    "reversed",
-    "round",
-    "set",
-    "setattr",
-    "slice",
-    "sorted",
-    "staticmethod",
-    "str",
-    "sum",
-    "super",
-    "tuple",
-    "type",
-    "vars",
-    "zip",
-];
-
-impl Expression {
-    /// Checks the whole expression before any of it is evaluated.
-    fn validate(&self) -> Result<(), Failure> {
-        let all = |parts: &[Self]| parts.iter().try_for_each(Self::validate);
-        match self {
-            Self::Forbidden(node) => Err(Failure::NotAllowed(format!("{node} is not allowed in a selector"))),
-            Self::Attribute(_, name) if !ATTRIBUTES.contains(&name.as_str()) => {
-                Err(Failure::NotAllowed(format!("attribute `{name}` is not allowed in a selector")))
-            }
-            Self::Call { function, args } => {
-                match &**function {
-                    Self::Name(name) if !FUNCTIONS.contains(&name.as_str()) => {
-                        return Err(Failure::NotAllowed(format!("calling `{name}()` is not allowed in a selector")));
-                    }
-                    Self::Name(_) | Self::Attribute(..) => {}
-                    _ => return Err(Failure::NotAllowed("an indirect call is not allowed in a selector".to_owned())),
-                }
-                function.validate()?;
-                all(args)
-            }
-            Self::Constant(_) | Self::Name(_) => Ok(()),
-            Self::Tuple(parts) | Self::Bool { parts, .. } => all(parts),
-            Self::Dict(items) => items.iter().try_for_each(|(key, value)| {
-                key.validate()?;
-                value.validate()
-            }),
-            Self::Not(inner) | Self::Negate(inner) | Self::Attribute(inner, _) => inner.validate(),
-            Self::Compare { first, rest } => {
-                first.validate()?;
-                rest.iter().try_for_each(|(_, part)| part.validate())
-            }
-            Self::Binary(op, a, b) => {
-                match op {
-                    BinaryOp::Mul => return Self::Forbidden("multiplication").validate(),
-                    BinaryOp::FloorDiv => return Self::Forbidden("`//`").validate(),
-                    BinaryOp::Pow => return Self::Forbidden("`**`").validate(),
-                    _ => {}
-                }
-                a.validate()?;
-                b.validate()
-            }
-            Self::If { test, then, otherwise } => {
-                test.validate()?;
-                then.validate()?;
-                otherwise.validate()
-            }
-        }
-    }
-
-    fn evaluate(&self, names: &dyn Names) -> PyResult {
-        match self {
-            Self::Constant(value) => Ok(value.clone()),
-            Self::Name(name) => names.lookup(name).map_or_else(
-                || {
-                    if BUILTINS.contains(&name.as_str()) {
-                        Ok(Value::Bool(true))
-                    } else {
-                        Err(PyError::new(ErrorKind::Name, name.clone()))
-                    }
-                },
-                Ok,
-            ),
-            Self::Tuple(parts) => {
-                Ok(Value::tuple(parts.iter().map(|part| part.evaluate(names)).collect::<PyResult<_>>()?))
-            }
-            Self::Dict(items) => {
-                let mut dict = crate::v0::python::Dict::new();
-                for (key, value) in items {
-                    dict.insert(crate::v0::python::Key::new(&key.evaluate(names)?)?, value.evaluate(names)?);
-                }
-                Ok(Value::from(dict))
-            }
-            Self::Not(inner) => truth(&inner.evaluate(names)?).map(|value| Value::Bool(!value)),
-            Self::Negate(inner) => negate(&inner.evaluate(names)?, false),
-            Self::Bool { and, parts } => {
-                let mut value = Value::None;
-                for part in parts {
-                    value = part.evaluate(names)?;
-                    if truth(&value)? != *and {
-                        break;
-                    }
-                }
-                Ok(value)
-            }
-            Self::Compare { first, rest } => {
-                let mut left = first.evaluate(names)?;
-                let mut result = Value::Bool(true);
-                for (op, part) in rest {
-                    let right = part.evaluate(names)?;
-                    result = compare(*op, &left, &right)?;
-                    if !truth(&result)? {
-                        break;
-                    }
-                    left = right;
-                }
-                Ok(result)
-            }
-            Self::Binary(op, a, b) => binary(*op, &a.evaluate(names)?, &b.evaluate(names)?),
-            Self::If { test, then, otherwise } => {
-                if truth(&test.evaluate(names)?)? {
-                    then.evaluate(names)
-                } else {
-                    otherwise.evaluate(names)
-                }
-            }
-            Self::Attribute(value, name) => {
-                let value = value.evaluate(names)?;
-                get_attribute(&value, name)?.ok_or_else(|| no_attribute(&value, name))
-            }
-            Self::Call { function, args } => {
-                let args = Args {
-                    positional: args.iter().map(|arg| arg.evaluate(names)).collect::<PyResult<_>>()?,
-                    named: Vec::new(),
-                };
-                match &**function {
-                    Self::Attribute(value, name) => {
-                        let value = value.evaluate(names)?;
-                        match call_method(&value, name, &args) {
-                            Some(result) => result,
-                            None => match get_attribute(&value, name)? {
-                                Some(Value::Object(object)) => object.call(&args),
-                                Some(other) => Err(not_callable(&other)),
-                                None => Err(no_attribute(&value, name)),
-                            },
-                        }
-                    }
-                    Self::Name(name) => match names.lookup(name) {
-                        Some(Value::Object(object)) => object.call(&args),
-                        Some(other) => Err(not_callable(&other)),
-                        None => crate::v0::python::convert(name, &args),
-                    },
-                    _ => Err(not_callable(&Value::None)),
-                }
-            }
-            Self::Forbidden(_) => Err(PyError::type_error("not allowed")),
-        }
-    }
-}
-
-fn no_attribute(value: &Value, name: &str) -> PyError {
-    PyError::new(ErrorKind::Attribute, format!("'{}' object has no attribute '{name}'", value.type_name()))
-}
-
-fn not_callable(value: &Value) -> PyError {
-    PyError::type_error(format!("'{}' object is not callable", value.type_name()))
 }

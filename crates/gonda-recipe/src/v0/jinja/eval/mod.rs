@@ -7,8 +7,9 @@ mod objects;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::ast::{Body, Expr, MacroDef, Node, NodeKind, Target, Template};
+use super::ast::{Body, MacroDef, Node, NodeKind, Target, Template};
 use super::{Cause, Context, ContextFunction, Mark, TemplateError};
+use crate::v0::expression::{Expr, Scope as _};
 use crate::v0::python::{
     Args, Dict, ErrorKind, Key, MAX_LENGTH, PyError, PyResult, Recorder, Undefined, Value, get_attribute, iterate,
     truth,
@@ -327,7 +328,7 @@ impl<'a> Evaluator<'a> {
         let scope = Scope::inside(&called.scope);
         let mut rest = args.positional.iter().skip(definition.params.len()).cloned().peekable();
         let known = |name: &str| definition.params.iter().any(|(param, _)| &**param == name);
-        let mut named: Dict = Dict::new();
+        let mut named: Dict = Dict::default();
         for (name, value) in &args.named {
             if &**name == "caller" {
                 scope.set(name, value.clone());

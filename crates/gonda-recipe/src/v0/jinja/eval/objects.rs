@@ -127,7 +127,7 @@ impl Object for Namespace {
     }
 
     fn attribute(&self, name: &str) -> Option<Value> {
-        self.names.borrow().get(&Key::text(name)).cloned()
+        self.names.borrow().get(name).cloned()
     }
 
     fn item(&self, key: &Value) -> Option<Value> {

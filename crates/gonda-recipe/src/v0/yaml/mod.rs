@@ -4,6 +4,8 @@
 //! through; `load_file_data` has it all. Duplicate keys are allowed, the last one wins; `<<` merges. Documents are data
 //! from others: depth, aliases and total size are limited.
 
+mod plain;
+
 use std::borrow::Cow;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
@@ -54,7 +56,22 @@ pub(crate) enum Data {
 
 /// Reads one document; an empty one is null (`""` as [`Flavor::Text`]).
 pub(crate) fn load(text: &str, flavor: Flavor) -> Result<Value, YamlError> {
-    Ok(read(text, flavor)?.unwrap_or(Value::Null))
+    match plain::read(text, flavor) {
+        Some(value) => Ok(value),
+        None => Ok(read(text, flavor)?.unwrap_or(Value::Null)),
+    }
+}
+
+/// Whether both readers read a document alike, if the quick one reads it at all. For tests.
+pub(crate) fn read_alike(text: &str) -> bool {
+    [Flavor::Recipe, Flavor::Text, Flavor::Full].into_iter().all(|flavor| match plain::read(text, flavor) {
+        Some(quick) => {
+            // The text shows the order of keys as well.
+            let (full, quick) = (read::<Value>(text, flavor), quick.to_string());
+            full.is_ok_and(|full| full.map(|full| full.to_string()) == Some(quick))
+        }
+        None => true,
+    })
 }
 
 /// Where the value at `path` stands: 0-based line and column. Keys are text, indices of lists digits.
@@ -284,7 +301,10 @@ impl<'a, T: Tree> Reader<'a, T> {
                 return Ok(node);
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let text = self.tail.as_ref().map_or(&*text, |tail| tail.cut(&text, style, span));
+                let text = match &self.tail {
+                    Some(tail) => Cow::Owned(tail.cut(&text, style, span).to_owned()),
+                    None => text,
+                };
                 (T::scalar(self.scalar(text, style, tag.as_deref()), line, column), anchor)
             }
             Event::SequenceStart(anchor, _) => {
@@ -348,16 +368,15 @@ impl<'a, T: Tree> Reader<'a, T> {
         Ok(items)
     }
 
-    fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+    fn scalar(&self, text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Value {
         let plain = style == ScalarStyle::Plain;
-        if self.flavor == Flavor::Text {
-            // The parser gives `~` for an empty value.
-            return Value::String(if plain && text == "~" { String::new() } else { text.to_owned() });
-        }
         match tag {
-            Some(tag) if tag.is_yaml_core_schema() && tag.suffix != "str" => resolve(text, Flavor::Full),
-            None if plain => resolve(text, self.flavor),
-            _ => Value::String(text.to_owned()),
+            _ if plain && self.flavor == Flavor::Text => plain_scalar(text, Flavor::Text),
+            Some(tag) if self.flavor != Flavor::Text && tag.is_yaml_core_schema() && tag.suffix != "str" => {
+                plain_scalar(text, Flavor::Full)
+            }
+            None if plain => plain_scalar(text, self.flavor),
+            _ => Value::String(text.into_owned()),
         }
     }
 }
@@ -367,17 +386,20 @@ pub(crate) fn is_text(text: &str) -> bool {
     word(text).is_none() && number(text).is_none() && timestamp(text).is_none()
 }
 
-/// A plain scalar by PyYAML's YAML 1.1 resolvers.
-fn resolve(text: &str, flavor: Flavor) -> Value {
-    if let Some(value) = word(text) {
+/// A plain scalar by PyYAML's YAML 1.1 resolvers; `~` stands for an empty value too.
+fn plain_scalar(text: Cow<'_, str>, flavor: Flavor) -> Value {
+    if flavor == Flavor::Text {
+        return Value::String(if text == "~" { String::new() } else { text.into_owned() });
+    }
+    if let Some(value) = word(&text) {
         return value;
     }
     if flavor == Flavor::Full
-        && let Some(number) = number(text)
+        && let Some(number) = number(&text)
     {
         return Value::Number(number);
     }
-    Value::String(timestamp(text).unwrap_or_else(|| text.to_owned()))
+    Value::String(timestamp(&text).unwrap_or_else(|| text.into_owned()))
 }
 
 /// What a word means that is no text.
@@ -478,9 +500,13 @@ fn timestamp(text: &str) -> Option<String> {
         "" => {}
         "Z" => out.push_str("+00:00"),
         zone => {
-            let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "0"));
+            let (sign, offset) = match zone.strip_prefix('-') {
+                Some(offset) => ('-', offset),
+                None => ('+', zone.strip_prefix('+')?),
+            };
+            let (hours, minutes) = offset.split_once(':').unwrap_or((offset, "0"));
             let (hours, minutes) = (number(hours, 2)?, number(minutes, 2)?);
-            out.push_str(&format!("{}{hours:02}:{minutes:02}", &zone[..1]));
+            out.push_str(&format!("{sign}{hours:02}:{minutes:02}"));
         }
     }
     Some(out)
