@@ -235,7 +235,7 @@ fn how_jobs_end() {
     assert_eq!(lines.next(), Some("| --- | --- | --- | --- | --- | --- |"));
     assert_eq!(lines.filter(|line| line.starts_with("| ")).count(), jobs.len(), "{summary}");
     for row in [
-        "| linux-ppc64le | breaks-1.0.0-h",
+        "| linux-ppc64le | breaks-1.0.0-0.conda | built |",
         "| 1 not run: tests were switched off |",
         "| failed |",
         "| not tried: needs `breaks`, which is failed |",
@@ -265,6 +265,9 @@ fn targets_that_the_feedstock_names() {
         Some("      - osx-arm64\n      - linux-64\n"),
         &["osx-arm64 hello planned", "linux-64 hello planned"],
     );
+    let mut expected = SEVEN.map(|target| format!("{target} hello skipped"));
+    expected[4] = "osx-arm64 hello planned".to_owned();
+    check(&["--all-targets"], Some("      - osx-arm64\n"), &expected.each_ref().map(String::as_str));
     check(
         &["--target-platform", "osx-64,linux-aarch64"],
         Some("      - linux-64\n"),
