@@ -380,7 +380,7 @@ fn in_build_order(session: &Session<'_>, packages: Vec<Package>) -> Result<Vec<P
         if !is_conda(&output) {
             continue;
         }
-        let Some(name) = output.get("name").filter(|name| is_true(name)).map(text_of) else {
+        let Some(name) = output.get("name").map(text_of) else {
             return Err(Fail::fatal(meta.borrow().mistake(
                 session,
                 &[],
