@@ -63,12 +63,17 @@ impl Reader<'_> {
     }
 
     fn eat(&mut self, text: &str) -> bool {
-        self.skip();
-        let fits = text.chars().enumerate().all(|(offset, c)| self.chars.get(self.at + offset) == Some(&c));
-        if fits {
-            self.at += text.len();
+        // Blanks may stand within an operator, too.
+        let start = self.at;
+        for c in text.chars() {
+            self.skip();
+            if self.chars.get(self.at) != Some(&c) {
+                self.at = start;
+                return false;
+            }
+            self.at += 1;
         }
-        fits
+        true
     }
 
     fn name(&mut self) -> Option<String> {
@@ -139,7 +144,10 @@ impl Reader<'_> {
         } else if self.eat("!") {
             i32::from(self.unary()? == 0)
         } else if self.eat("(") {
-            let value = self.level(0)?;
+            let mut value = self.assignment()?;
+            while self.eat(",") {
+                value = self.assignment()?;
+            }
             if !self.eat(")") {
                 return Err("unbalanced parenthesis".into());
             }

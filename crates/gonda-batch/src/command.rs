@@ -6,15 +6,21 @@ use crate::streams::Streams;
 use crate::syntax::{Node, Reader, is_delimiter};
 use crate::{arithmetic, paths};
 
+/// errorlevel after a command that is neither built in nor a program.
+pub(crate) const NOT_FOUND: i32 = 9009;
+
+/// What cmd.exe itself ends with after a mistake in a script.
+pub(crate) const MISTAKE: i32 = 255;
+
 /// Commands of cmd.exe that gonda knows.
-const KNOWN: [&str; 40] = [
+const KNOWN: [&str; 41] = [
     "break", "call", "cd", "chdir", "cls", "color", "copy", "date", "del", "dir", "echo", "endlocal", "erase", "exit",
-    "ftype", "goto", "md", "mkdir", "move", "path", "pause", "popd", "prompt", "pushd", "rd", "rem", "ren", "rename",
-    "rmdir", "set", "setlocal", "shift", "start", "time", "title", "type", "ver", "verify", "vol", "assoc",
+    "ftype", "goto", "md", "mkdir", "mklink", "move", "path", "pause", "popd", "prompt", "pushd", "rd", "rem", "ren",
+    "rename", "rmdir", "set", "setlocal", "shift", "start", "time", "title", "type", "ver", "verify", "vol", "assoc",
 ];
 
 /// Commands of cmd.exe that gonda doesn't do.
-const UNKNOWN: [&str; 3] = ["dpath", "keys", "mklink"];
+const UNKNOWN: [&str; 2] = ["dpath", "keys"];
 
 /// Programs of Windows that gonda does itself.
 const PROGRAMS: [&str; 13] =
@@ -25,13 +31,18 @@ const SHARED_NAMES: [&str; 4] = ["find", "more", "sort", "timeout"];
 
 /// Programs of Windows itself that gonda doesn't do. A machine may have one of its own, which is then run; else the script
 /// would go on without what it counts on.
-const MISSING: [&str; 22] = [
+const MISSING: [&str; 32] = [
     "bcdedit",
     "bitsadmin",
     "certreq",
     "certutil",
+    "choice",
+    "clip",
+    "comp",
     "cscript",
+    "curl",
     "expand",
+    "fsutil",
     "forfiles",
     "icacls",
     "makecab",
@@ -45,7 +56,12 @@ const MISSING: [&str; 22] = [
     "schtasks",
     "setx",
     "subst",
+    "systeminfo",
     "takeown",
+    "tar",
+    "taskkill",
+    "tasklist",
+    "tree",
     "wmic",
     "wscript",
 ];
@@ -82,7 +98,32 @@ impl Machine<'_> {
         if PROGRAMS.contains(&bare) && !self.means_other_system(bare, rest) {
             return self.own_program(bare, rest, streams);
         }
+        if name.len() == 2 && name.ends_with(':') {
+            return Ok(self.change_drive(&name, streams, called));
+        }
         self.outside(&name, rest, streams, called)
+    }
+
+    /// `C:` alone: there is one drive, that of the current folder.
+    fn change_drive(&mut self, name: &str, streams: &Streams, called: bool) -> Flow {
+        if !self.folder.get(..2).is_some_and(|drive| drive.eq_ignore_ascii_case(name)) {
+            return self.fail(streams, "The system cannot find the drive specified.", 1);
+        }
+        if called { self.done(0) } else { Flow::Next(true) }
+    }
+
+    /// The name of a simple command that is neither built in nor a program.
+    pub(crate) fn missing_program(&self, node: &Node) -> Option<String> {
+        let text = match node {
+            Node::Simple { text, .. } => self.text(text),
+            Node::Redirected(_, node) => return self.missing_program(node),
+            _ => return None,
+        };
+        let text = text.trim_start_matches(|c| is_delimiter(c) || c == '@');
+        let word: String = text.chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+        let name = first_token(text).0.replace('"', "");
+        let own = [&KNOWN[..], &UNKNOWN, &PROGRAMS, &MISSING].iter().any(|names| names.contains(&word.as_str()));
+        (!own && !name.is_empty() && !name.ends_with(':') && self.find_program(&name).is_none()).then_some(name)
     }
 
     fn built_in(&mut self, word: &str, rest: &str, streams: &Streams) -> Done {
@@ -133,6 +174,9 @@ impl Machine<'_> {
             }
             "start" => self.start(rest, streams),
             // No clock: the same script gives the same result.
+            "date" | "time" if !rest.trim().is_empty() && !rest.trim().eq_ignore_ascii_case("/t") => {
+                Ok(self.fail(streams, "A required privilege is not held by the client.", 1))
+            }
             "date" => {
                 self.put(&streams.output, b"01/01/1980\r\n");
                 Ok(self.done(0))
@@ -141,7 +185,8 @@ impl Machine<'_> {
                 self.put(&streams.output, b" 0:00:00.00\r\n");
                 Ok(self.done(0))
             }
-            "rem" | "break" | "ftype" | "title" | "prompt" | "color" | "cls" | "verify" | "vol" | "assoc" | "pause" => {
+            "verify" | "vol" => Ok(self.done(0)),
+            "rem" | "break" | "ftype" | "title" | "prompt" | "color" | "cls" | "assoc" | "pause" => {
                 Ok(Flow::Next(true))
             }
             "ver" => {
@@ -196,11 +241,7 @@ impl Machine<'_> {
         if lower == "/p" {
             return self.set_prompt(text[2..].trim_start(), streams);
         }
-        // With a quote in front, the last quote ends the value.
-        let text = match text.strip_prefix('"') {
-            Some(inner) => inner.rfind('"').map_or(inner, |end| &inner[..end]),
-            None => text,
-        };
+        let text = quoted_part(text);
         let Some((name, value)) = text.get(1..).and_then(|tail| tail.find('=')).map(|at| text.split_at(at + 1)) else {
             return Ok(self.list_variables(text.trim_end(), streams));
         };
@@ -246,20 +287,11 @@ impl Machine<'_> {
     }
 
     fn set_prompt(&mut self, text: &str, streams: &Streams) -> Done {
-        let text = match text.strip_prefix('"') {
-            Some(inner) if text.ends_with('"') && !inner.starts_with('=') && !text[1..].starts_with("\"") => {
-                inner.rfind('"').map_or(inner, |end| &inner[..end])
-            }
-            _ => text,
-        };
+        let text = quoted_part(text);
         let Some((name, prompt)) = text.split_once('=') else {
             return Err(self.error("`set /p` without `=`"));
         };
-        let prompt = prompt.trim_start_matches(is_delimiter);
-        let prompt = match prompt.strip_prefix('"') {
-            Some(inner) => inner.rfind('"').map_or(inner, |end| &inner[..end]).to_owned(),
-            None => prompt.to_owned(),
-        };
+        let prompt = quoted_part(prompt.trim_start_matches(is_delimiter)).to_owned();
         let name = name.to_owned();
         self.put(&streams.output, prompt.as_bytes());
         let line = streams.input.as_ref().map(|input| {
@@ -303,7 +335,7 @@ impl Machine<'_> {
         }
         let doubled = rest.replace('^', "^^");
         let text = expand::percent(&doubled, self, !self.frames.is_empty());
-        let node = Reader::new(&text, &mut || None).flat().map_err(|message| self.error(message))?;
+        let node = Reader::new(&text, &mut || None).flat().map_err(|message| self.mistake(message))?;
         match node {
             Node::Simple { text, .. } => self.called(&text, streams),
             Node::Redirected(redirections, node) => match *node {
@@ -357,12 +389,10 @@ impl Machine<'_> {
             let message = if folder_is_missing {
                 "The system cannot find the path specified.\r\n".to_owned()
             } else {
-                format!(
-                    "'{name}' is not recognized as an internal or external command,\r\noperable program or batch file.\r\n"
-                )
+                not_recognized(name)
             };
             self.put(&streams.error, message.as_bytes());
-            return Ok(self.done(if folder_is_missing { 3 } else { 9009 }));
+            return Ok(self.done(if folder_is_missing { 3 } else { NOT_FOUND }));
         };
         let lower = path.to_ascii_lowercase();
         if lower.ends_with(".bat") || lower.ends_with(".cmd") {
@@ -385,13 +415,7 @@ impl Machine<'_> {
             vec![String::new()]
         } else {
             let path = self.variable("PATH").unwrap_or_default();
-            std::iter::once(self.folder.clone())
-                .chain(
-                    path.split(';')
-                        .map(|folder| folder.trim().trim_matches('"').to_owned())
-                        .filter(|folder| !folder.is_empty()),
-                )
-                .collect()
+            std::iter::once(self.folder.clone()).chain(path_folders(&path)).collect()
         };
         let file = paths::split(&name).1;
         let has_extension = file.contains('.');
@@ -458,43 +482,78 @@ impl Machine<'_> {
         }
         let flow = if rest.is_empty() { Ok(Flow::Next(true)) } else { self.command(rest, streams, true) };
         self.folder = folder;
-        flow
+        // That it could be started is success, whatever it ends with.
+        Ok(match flow? {
+            Flow::Next(false) => Flow::Next(self.level != NOT_FOUND),
+            flow => flow,
+        })
     }
 
     /// `cmd /c …`: an interpreter of its own, of which nothing stays but its code.
     fn interpreter(&mut self, rest: &str, streams: &Streams) -> Done {
         let mut rest = rest.trim_start_matches(is_delimiter);
-        let mut delayed = false;
+        let (mut delayed, mut strip) = (false, false);
         let line = loop {
             let Some(switch) = rest.strip_prefix('/') else {
                 return Err(self.error("gonda doesn't know `cmd` without `/c`"));
             };
-            let end = switch.find(|c: char| is_delimiter(c) || c == '/').unwrap_or(switch.len());
+            let end = switch.find(|c: char| is_delimiter(c) || matches!(c, '/' | '"')).unwrap_or(switch.len());
             let (word, after) = switch.split_at(end);
             match word.to_ascii_lowercase().as_str() {
                 "c" | "k" | "r" => break after.trim(),
                 "v:on" | "v" => delayed = true,
-                "v:off" | "d" | "q" | "s" | "a" | "u" | "e:on" | "e" => {}
+                "s" => strip = true,
+                "v:off" | "d" | "q" | "a" | "u" | "e:on" | "e" => {}
                 _ => return Err(self.error(format!("gonda doesn't know `cmd /{word}`"))),
             }
             rest = after.trim_start_matches(is_delimiter);
         };
-        // Quotes around all of it go, but for those around a program's name with a blank in it.
-        let quotes = line.matches('"').count();
-        let is_name = quotes == 2 && line.ends_with('"') && self.find_program(&line.replace('"', "")).is_some();
-        let line = match line.strip_prefix('"') {
-            Some(inner) if !is_name => match inner.rfind('"') {
-                Some(last) => format!("{}{}", &inner[..last], &inner[last + 1..]),
-                None => inner.to_owned(),
-            },
-            _ => line.to_owned(),
-        };
+        let line = if strip { stripped(line) } else { self.line_of_child(line) };
         let expanded = expand::percent(&line, self, false);
-        let node = Reader::new(&expanded, &mut || None).line().map_err(|message| self.error(message))?;
+        let node = Reader::new(&expanded, &mut || None).line().map_err(|message| self.mistake(message))?;
         self.level = 0;
         self.apart(&node, streams, delayed)?;
         Ok(Flow::Next(self.level == 0))
     }
+
+    /// What `cmd /c` runs of a line that begins with a quote: the first and the last quote go, but for two quotes, and no
+    /// more, around the name of a program with a blank in it.
+    pub(crate) fn line_of_child(&self, line: &str) -> String {
+        let special = |c: char| matches!(c, '&' | '<' | '>' | '(' | ')' | '@' | '^' | '|');
+        let name = line.strip_prefix('"').and_then(|rest| rest.split_once('"'));
+        let is_name = name.is_some_and(|(name, rest)| {
+            !rest.contains('"') && !line.contains(special) && name.contains(' ') && self.find_program(name).is_some()
+        });
+        if is_name { line.to_owned() } else { stripped(line) }
+    }
+}
+
+/// Without a first quote and the last one.
+fn stripped(line: &str) -> String {
+    let Some(inner) = line.strip_prefix('"') else { return line.to_owned() };
+    match inner.rfind('"') {
+        Some(last) => format!("{}{}", &inner[..last], &inner[last + 1..]),
+        None => inner.to_owned(),
+    }
+}
+
+pub(crate) fn not_recognized(name: &str) -> String {
+    format!("'{name}' is not recognized as an internal or external command,\r\noperable program or batch file.\r\n")
+}
+
+/// The folders of a PATH; quotes keep a `;` within them.
+pub(crate) fn path_folders(path: &str) -> Vec<String> {
+    let mut quoted = false;
+    let folders = path.split(|c| {
+        quoted ^= c == '"';
+        c == ';' && !quoted
+    });
+    folders.map(|folder| folder.replace('"', "").trim().to_owned()).filter(|folder| !folder.is_empty()).collect()
+}
+
+/// With a quote in front, what stands between it and the last quote.
+fn quoted_part(text: &str) -> &str {
+    text.strip_prefix('"').map_or(text, |inner| inner.rfind('"').map_or(inner, |end| &inner[..end]))
 }
 
 /// The first token with its quotes, and what follows it. A program's name ends at `=`, `,` and `;` too.

@@ -1,6 +1,7 @@
 //! Expansion: `%` while a line is read, `for` variables and `!` when a command is reached.
 
-use crate::paths;
+use crate::host::Entry;
+use crate::{arithmetic, command, paths};
 
 /// What expansion may ask for.
 pub(crate) trait Names {
@@ -12,8 +13,8 @@ pub(crate) trait Names {
     /// For `%~f0` and the like: the script's own path, whatever `%0` says.
     fn script(&self) -> String;
     fn folder(&self) -> String;
-    /// Attributes a path modifier needs: whether a path exists, and its size.
-    fn size(&self, path: &str) -> Option<u64>;
+    /// What lies at a path.
+    fn entry(&self, path: &str) -> Option<Entry>;
 }
 
 /// `%X%`, `%X:a=b%`, `%X:~n,m%`, `%1`, `%~dp0`, `%*`, `%%`.
@@ -75,7 +76,8 @@ fn variable(rest: &[char], names: &dyn Names) -> (String, usize) {
     let Some((name, modifier)) = inner.split_once(':') else { return (String::new(), end + 1) };
     match names.variable(name) {
         Some(value) if modifier.is_empty() => (value, end),
-        Some(value) => (modify(&value, modifier), end + 1),
+        // A range that is none makes the whole text.
+        Some(value) => modify(&value, modifier).map_or((String::new(), 0), |value| (value, end + 1)),
         None => colon_only(rest, end, names),
     }
 }
@@ -90,15 +92,18 @@ fn colon_only(rest: &[char], end: usize, names: &dyn Names) -> (String, usize) {
     }
 }
 
-/// `a=b`, `*a=b`, `~n,m`.
-fn modify(value: &str, modifier: &str) -> String {
+/// `a=b`, `*a=b`, `~n,m`; `None` for a range that is none.
+fn modify(value: &str, modifier: &str) -> Option<String> {
     if let Some(range) = modifier.strip_prefix('~') {
         let chars: Vec<char> = value.chars().collect();
         let length = i64::try_from(chars.len()).unwrap_or(i64::MAX);
-        let number = |text: &str| i64::from(crate::arithmetic::number(text.trim()).unwrap_or(0));
+        let number = |text: &str| match text.trim() {
+            "" => Some(0),
+            text => arithmetic::number(text).map(i64::from),
+        };
         let (start, count) = match range.split_once(',') {
-            Some((start, count)) => (number(start), Some(number(count))),
-            None => (number(range), None),
+            Some((start, count)) => (number(start)?, Some(number(count)?)),
+            None => (number(range)?, None),
         };
         let start = if start < 0 { (length + start).max(0) } else { start.min(length) };
         let end = match count {
@@ -107,17 +112,17 @@ fn modify(value: &str, modifier: &str) -> String {
             Some(count) => (start + count).min(length),
         };
         let index = |number: i64| usize::try_from(number).unwrap_or(0);
-        return chars[index(start)..index(end.max(start))].iter().collect();
+        return Some(chars[index(start)..index(end.max(start))].iter().collect());
     }
     let Some((from, to)) = modifier.get(1..).and_then(|rest| rest.find('=')).map(|at| modifier.split_at(at + 1)) else {
-        return value.to_owned();
+        return Some(value.to_owned());
     };
     let to = &to[1..];
     if let Some(from) = from.strip_prefix('*').filter(|from| !from.is_empty()) {
-        return match find_folded(value, from) {
+        return Some(match find_folded(value, from) {
             Some((_, end)) => format!("{to}{}", &value[end..]),
             None => value.to_owned(),
-        };
+        });
     }
     let (mut out, mut rest) = (String::new(), value);
     while let Some((start, end)) = find_folded(rest, from) {
@@ -125,7 +130,7 @@ fn modify(value: &str, modifier: &str) -> String {
         out.push_str(to);
         rest = &rest[end..];
     }
-    out + rest
+    Some(out + rest)
 }
 
 /// Where a text stands in another, whatever the case.
@@ -164,14 +169,15 @@ fn modifiers(rest: &[char]) -> Option<(String, Option<String>, usize)> {
 
 fn apply_modifiers(value: &str, modifiers: &str, search: Option<&str>, names: &dyn Names) -> String {
     let bare = unquote(value);
-    if modifiers.is_empty() && search.is_none() {
+    if bare.is_empty() || (modifiers.is_empty() && search.is_none()) {
         return bare;
     }
     let mut full = paths::absolute(&bare, &names.folder());
     if let Some(search) = search {
         let folders = names.variable(search).unwrap_or_default();
-        let found = folders.split(';').map(|folder| paths::join(&paths::absolute(folder, &names.folder()), &bare));
-        match found.into_iter().find(|path| names.size(path).is_some()) {
+        let folders = command::path_folders(&folders).into_iter();
+        let mut found = folders.map(|folder| paths::join(&paths::absolute(&folder, &names.folder()), &bare));
+        match found.find(|path| names.entry(path).is_some()) {
             Some(path) => full = path,
             None => return String::new(),
         }
@@ -180,14 +186,29 @@ fn apply_modifiers(value: &str, modifiers: &str, search: Option<&str>, names: &d
     let (folder, name) = paths::split(&full);
     let (drive, folder) = folder.split_at(folder.find(':').map_or(0, |at| at + 1));
     let (stem, extension) = paths::split_extension(name);
-    let mut out = String::new();
-    if has('z')
-        && let Some(size) = names.size(&full)
-    {
-        out.push_str(&size.to_string());
+    // Attributes, time and size stand before the path, with a blank between them.
+    let entry = names.entry(&full);
+    let mut facts = Vec::new();
+    if let Some(entry) = &entry {
+        if has('a') {
+            facts.push(if entry.folder { "d--------" } else { "--a------" }.to_owned());
+        }
+        if has('t') {
+            // No clock: the same script gives the same result.
+            facts.push("01/01/1980 12:00 AM".to_owned());
+        }
+        if has('z') {
+            facts.push(entry.size.to_string());
+        }
     }
+    let mut out = facts.join(" ");
     let parts = has('d') || has('p') || has('n') || has('x');
-    if has('f') || (search.is_some() && !parts) || (has('s') && !parts && !has('z')) {
+    let asks = has('a') || has('t') || has('z');
+    let whole = has('f') || (search.is_some() && !parts && !asks) || (has('s') && !parts && !asks);
+    if (whole || parts) && !out.is_empty() {
+        out.push(' ');
+    }
+    if whole {
         return out + &full;
     }
     for (wanted, text) in [('d', drive), ('p', folder), ('n', stem), ('x', extension)] {
@@ -269,7 +290,7 @@ pub(crate) fn delayed(text: &str, names: &dyn Names) -> String {
                         let whole = names.variable(&inner);
                         let value = whole.or_else(|| {
                             let (name, modifier) = inner.split_once(':')?;
-                            names.variable(name).map(|value| modify(&value, modifier))
+                            names.variable(name).and_then(|value| modify(&value, modifier))
                         });
                         out.push_str(&value.unwrap_or_default());
                         at += end + 2;

@@ -1,6 +1,6 @@
-//! Commands that work on files: `copy move ren del mkdir rmdir cd pushd popd type dir where`.
+//! Commands that work on files and folders one by one: `del mkdir rmdir cd pushd popd type mklink`.
 
-use crate::host::Entry;
+use crate::host::Link;
 use crate::paths;
 use crate::run::{Done, Flow, Machine, items};
 use crate::streams::{Streams, is_nul};
@@ -14,11 +14,16 @@ impl Machine<'_> {
             "cd" | "chdir" => return Ok(self.change_folder(rest, streams)),
             "pushd" => return Ok(self.push_folder(rest, streams)),
             "popd" => {
-                if let Some(folder) = self.pushed.pop() {
-                    self.folder = folder;
-                }
+                let Some(folder) = self.pushed.pop() else {
+                    self.silent_failure = Some(1);
+                    return Ok(Flow::Next(false));
+                };
+                self.folder = folder;
                 return Ok(Flow::Next(true));
             }
+            "robocopy" => return self.robocopy(rest, streams),
+            "where" => return self.where_(rest, streams),
+            "mklink" => return Ok(self.link(rest, streams)),
             _ => {}
         }
         let (switches, words) = self.words(rest);
@@ -33,27 +38,16 @@ impl Machine<'_> {
             "type" => Ok(self.type_(&words, streams)),
             "ren" | "rename" => Ok(self.rename(&words, streams)),
             "move" => Ok(self.move_(&words, streams)),
-            "copy" => Ok(self.copy(&words, streams)),
-            "dir" => {
-                let kind = if has("ad") || has("a:d") {
-                    Some(true)
-                } else if has("a-d") || has("a:-d") {
-                    Some(false)
-                } else {
-                    None
-                };
-                Ok(self.dir(&words, Listing { bare: has("b"), below: has("s"), kind }, streams))
-            }
-            "xcopy" => Ok(self.xcopy(&words, &switches, streams)),
-            "robocopy" => Ok(self.robocopy(&words, &switches, streams)),
-            "where" => Ok(self.where_(&words, has("q"), streams)),
+            "copy" => Ok(self.copy(&words, &switches, streams)),
+            "dir" => self.dir(&words, &switches, streams),
+            "xcopy" => self.xcopy(&words, &switches, streams),
             _ => Err(self.error(format!("gonda doesn't know the command `{word}`"))),
         }
     }
 
     /// Switches in lower case without slash, and the other words without quotes. A word such as `/opt/x` that is there
     /// is a path, not a switch.
-    fn words(&self, rest: &str) -> (Vec<String>, Vec<String>) {
+    pub(crate) fn words(&self, rest: &str) -> (Vec<String>, Vec<String>) {
         let mut switches = Vec::new();
         let mut words = Vec::new();
         for item in items(rest) {
@@ -169,29 +163,33 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// A failure leaves errorlevel alone, yet `||` sees it.
+    /// A failure leaves errorlevel alone, yet `||` sees it, with the system's number.
     fn remove_folders(&mut self, words: &[String], all: bool, streams: &Streams) -> Flow {
-        let mut ok = true;
+        let mut failed = words.is_empty().then_some((1, "The syntax of the command is incorrect.".to_owned()));
         for word in words {
             let full = self.full(word);
-            let done = if !self.is_folder(&full) {
-                Err(std::io::Error::other("The system cannot find the file specified."))
-            } else if all {
-                self.remove_tree(&full, 0)
-            } else if self.host.list(&full).is_empty() {
-                self.host.remove(&full)
+            let done = if self.is_folder(&full) {
+                if all {
+                    self.remove_tree(&full, 0).map_err(|error| (5, error.to_string()))
+                } else if self.host.list(&full).is_empty() {
+                    self.host.remove(&full).map_err(|error| (5, error.to_string()))
+                } else {
+                    Err((145, "The directory is not empty.".to_owned()))
+                }
+            } else if self.host.stat(&full).is_some() {
+                Err((267, "The directory name is invalid.".to_owned()))
+            } else if self.is_folder(paths::split(&full).0) {
+                Err((2, "The system cannot find the file specified.".to_owned()))
             } else {
-                Err(std::io::Error::other("The directory is not empty."))
+                Err((3, "The system cannot find the path specified.".to_owned()))
             };
-            if let Err(error) = done {
-                self.put(&streams.error, format!("{error}\r\n").as_bytes());
-                ok = false;
+            if let Err((code, message)) = done {
+                self.put(&streams.error, format!("{message}\r\n").as_bytes());
+                failed = Some((code, message));
             }
         }
-        if !ok {
-            self.silent_failure = Some(2);
-        }
-        Flow::Next(ok)
+        self.silent_failure = failed.as_ref().map(|(code, _)| *code);
+        Flow::Next(failed.is_none())
     }
 
     pub(crate) fn remove_tree(&mut self, full: &str, depth: usize) -> std::io::Result<()> {
@@ -211,6 +209,9 @@ impl Machine<'_> {
 
     fn delete(&mut self, words: &[String], below: bool, streams: &Streams) -> Flow {
         let mut level = 0;
+        if words.is_empty() {
+            return self.fail(streams, "The syntax of the command is incorrect.", 1);
+        }
         for word in words {
             let full = self.full(word);
             let (folder, name) = paths::split(&full);
@@ -247,7 +248,7 @@ impl Machine<'_> {
     }
 
     /// The files a word means, absolute; none where nothing fits.
-    fn files(&self, word: &str) -> Vec<String> {
+    pub(crate) fn files(&self, word: &str) -> Vec<String> {
         if paths::has_wildcard(word) {
             let fitting = self.matches(word).into_iter().filter(|(_, folder)| !folder);
             return fitting.map(|(path, _)| self.full(&path)).collect();
@@ -260,239 +261,53 @@ impl Machine<'_> {
         if self.host.stat(&full).is_some() { vec![full] } else { Vec::new() }
     }
 
+    /// It ends at the first name that means no file.
     fn type_(&mut self, words: &[String], streams: &Streams) -> Flow {
-        let mut level = 0;
-        for word in words {
-            if is_nul(word) {
-                continue;
-            }
+        if words.is_empty() {
+            return self.fail(streams, "The syntax of the command is incorrect.", 1);
+        }
+        for word in words.iter().filter(|word| !is_nul(word)) {
             let files = if self.is_folder(&self.full(word)) { Vec::new() } else { self.files(word) };
             if files.is_empty() {
-                self.fail(streams, "The system cannot find the file specified.", 1);
-                level = 1;
+                return self.fail(streams, "The system cannot find the file specified.", 1);
             }
             for file in files {
                 match self.host.read(&file) {
                     Ok(bytes) => self.put(&streams.output, &bytes),
-                    Err(error) => {
-                        self.fail(streams, &error.to_string(), 1);
-                        level = 1;
-                    }
+                    Err(error) => return self.fail(streams, &error.to_string(), 1),
                 }
             }
         }
-        self.done(level)
+        self.done(0)
     }
 
-    fn rename(&mut self, words: &[String], streams: &Streams) -> Flow {
-        let [from, to] = words else { return self.fail(streams, "The syntax of the command is incorrect.", 1) };
-        if to.contains(['\\', '/', ':']) {
+    /// `mklink [/d | /h | /j] LINK TARGET`.
+    fn link(&mut self, rest: &str, streams: &Streams) -> Flow {
+        let (switches, words) = self.words(rest);
+        let [link, target] = words.as_slice() else {
             return self.fail(streams, "The syntax of the command is incorrect.", 1);
-        }
-        let sources: Vec<String> = if paths::has_wildcard(from) {
-            self.matches(from).into_iter().map(|(path, _)| self.full(&path)).collect()
-        } else {
-            let full = self.full(from);
-            self.host.stat(&full).map(|_| full).into_iter().collect()
         };
-        if sources.is_empty() {
-            return self.fail(streams, "The system cannot find the file specified.", 1);
-        }
-        for source in sources {
-            let (folder, name) = paths::split(&source);
-            let target = format!("{folder}{}", renamed(name, to));
-            let same = target.eq_ignore_ascii_case(&source);
-            if !same && self.host.stat(&target).is_some() {
-                return self.fail(streams, "A duplicate file name exists, or the file cannot be found.", 1);
-            }
-            if let Err(error) = self.host.rename(&source, &target) {
-                return self.fail(streams, &error.to_string(), 1);
-            }
-        }
-        self.done(0)
-    }
-
-    fn move_(&mut self, words: &[String], streams: &Streams) -> Flow {
-        let (from, to) = match words {
-            [from, to] => (from, to.as_str()),
-            [from] => (from, "."),
-            _ => return self.fail(streams, "The syntax of the command is incorrect.", 1),
+        let (kind, what) = match switches.as_slice() {
+            [] => (Link::Symbolic, "symbolic link"),
+            [one] if one == "d" => (Link::Symbolic, "symbolic link"),
+            [one] if one == "j" => (Link::Symbolic, "Junction"),
+            [one] if one == "h" => (Link::Hard, "Hardlink"),
+            [other, ..] => return self.fail(streams, &format!("Invalid switch - \"{other}\"."), 1),
         };
-        let target = self.full(to);
-        let sources: Vec<String> = if paths::has_wildcard(from) {
-            self.matches(from).into_iter().filter(|(_, folder)| !folder).map(|(path, _)| self.full(&path)).collect()
-        } else {
-            let full = self.full(from);
-            self.host.stat(&full).map(|_| full).into_iter().collect()
-        };
-        if sources.is_empty() {
-            return self.fail(streams, "The system cannot find the file specified.", 1);
+        let full = self.full(link);
+        if self.host.stat(&full).is_some() {
+            return self.fail(streams, "Cannot create a file when that file already exists.", 1);
         }
-        let count = sources.len();
-        let mut folders = 0;
-        for source in sources {
-            let to =
-                if self.is_folder(&target) { paths::join(&target, paths::split(&source).1) } else { target.clone() };
-            folders += usize::from(self.is_folder(&source));
-            if !self.is_folder(&source)
-                && self.host.stat(&to).is_some_and(|entry| !entry.folder)
-                && !to.eq_ignore_ascii_case(&source)
-            {
-                drop(self.host.remove(&to));
-            }
-            if let Err(error) = self.host.rename(&source, &to) {
-                return self.fail(streams, &error.to_string(), 1);
-            }
-        }
-        let what = if folders > 0 { "dir(s)" } else { "file(s)" };
-        self.put(&streams.output, format!("        {count} {what} moved.\r\n").as_bytes());
-        self.done(0)
-    }
-
-    fn copy(&mut self, words: &[String], streams: &Streams) -> Flow {
-        // `a + b c` joins; blanks around the plus are free.
-        let mut joined: Vec<String> = Vec::new();
-        let mut plus = false;
-        for word in words {
-            let parts: Vec<&str> = word.split('+').collect();
-            for (index, part) in parts.iter().enumerate() {
-                if index > 0 {
-                    plus = true;
-                }
-                if part.is_empty() {
-                    continue;
-                }
-                match joined.last_mut().filter(|_| plus) {
-                    Some(last) => {
-                        last.push('+');
-                        last.push_str(part);
-                    }
-                    None => joined.push((*part).to_owned()),
-                }
-                plus = false;
-            }
-        }
-        let (from, to) = match joined.as_slice() {
-            [from, to] => (from.clone(), to.as_str()),
-            [from] => (from.clone(), "."),
-            _ => return self.fail(streams, "The syntax of the command is incorrect.", 1),
-        };
-        let sources: Vec<String> = from
-            .split('+')
-            .flat_map(|word| if is_nul(word) { vec!["nul".to_owned()] } else { self.files(word) })
-            .collect();
-        if sources.is_empty() {
-            return self.fail(streams, "The system cannot find the file specified.", 1);
-        }
-        let target = self.full(to);
-        let into = self.is_folder(&target);
-        if to.ends_with(['\\', '/']) && !into {
-            return self.fail(streams, "The system cannot find the path specified.", 1);
-        }
-        let together = !into && !paths::has_wildcard(to) && (from.contains('+') || sources.len() > 1);
-        let mut all = Vec::new();
-        for source in &sources {
-            let done = if together || source == "nul" {
-                let bytes = if source == "nul" { Ok(Vec::new()) } else { self.host.read(source) };
-                bytes.map(|bytes| all.extend(bytes))
-            } else {
-                let name = paths::split(source).1;
-                let to = if into {
-                    paths::join(&target, name)
-                } else if paths::has_wildcard(to) {
-                    let (folder, pattern) = paths::split(&target);
-                    format!("{folder}{}", renamed(name, pattern))
-                } else {
-                    target.clone()
-                };
-                if to.eq_ignore_ascii_case(source) {
-                    Err(std::io::Error::other("The file cannot be copied onto itself."))
-                } else {
-                    self.host.copy(source, &to)
-                }
-            };
-            if let Err(error) = done {
-                return self.fail(streams, &error.to_string(), 1);
-            }
-        }
-        if (together || sources.iter().any(|source| source == "nul"))
-            && let Err(error) = self.host.write(&target, &all, false)
-        {
+        let absolute = target.starts_with(['\\', '/']) || target.contains(':');
+        let target_full = self.full(target);
+        // A link with a relative target keeps it.
+        let kept = if absolute || kind == Link::Hard { target_full } else { target.replace('/', "\\") };
+        if let Err(error) = self.host.link(kind, &full, &kept) {
             return self.fail(streams, &error.to_string(), 1);
         }
-        let count = if together { 1 } else { sources.len() };
-        self.put(&streams.output, format!("        {count} file(s) copied.\r\n").as_bytes());
+        self.put(&streams.output, format!("{what} created for {link} <<===>> {target}\r\n").as_bytes());
         self.done(0)
     }
-
-    fn dir(&mut self, words: &[String], listing: Listing, streams: &Streams) -> Flow {
-        let all = ["*".to_owned()];
-        let mut lines = Vec::new();
-        for word in if words.is_empty() { &all } else { words } {
-            let full = self.full(word);
-            let (folder, pattern) = if self.is_folder(&full) {
-                (full, "*".to_owned())
-            } else {
-                let (folder, name) = paths::split(&full);
-                (folder.trim_end_matches('\\').to_owned(), name.to_owned())
-            };
-            self.dir_in(&folder, &pattern, listing, 0, &mut lines);
-        }
-        if lines.is_empty() {
-            return self.fail(streams, "File Not Found", 1);
-        }
-        let text: String = if listing.bare {
-            lines.iter().map(|line| format!("{line}\r\n")).collect()
-        } else {
-            let head = format!(" Directory of {}\r\n\r\n", self.folder);
-            lines.iter().fold(head, |text, line| text + &format!("{line}\r\n"))
-        };
-        self.put(&streams.output, text.as_bytes());
-        self.done(0)
-    }
-
-    fn dir_in(&self, folder: &str, pattern: &str, listing: Listing, depth: usize, lines: &mut Vec<String>) {
-        if depth > DEEPEST {
-            return;
-        }
-        let entries = self.host.list(folder);
-        let wanted = |entry: &&Entry| listing.kind.is_none_or(|folder| folder == entry.folder);
-        for entry in entries.iter().filter(wanted).filter(|entry| paths::fits(pattern, &entry.name)) {
-            lines.push(if listing.below { paths::join(folder, &entry.name) } else { entry.name.clone() });
-        }
-        if listing.below {
-            for entry in entries.iter().filter(|entry| entry.folder && !entry.link) {
-                self.dir_in(&paths::join(folder, &entry.name), pattern, listing, depth + 1, lines);
-            }
-        }
-    }
-
-    fn where_(&mut self, words: &[String], quiet: bool, streams: &Streams) -> Flow {
-        let mut level = 0;
-        for word in words {
-            match self.find_program(word) {
-                Some(_) if quiet => {}
-                Some(path) => {
-                    let path = self.real(&path);
-                    self.put(&streams.output, format!("{path}\r\n").as_bytes());
-                }
-                None => {
-                    self.fail(streams, "INFO: Could not find files for the given pattern(s).", 1);
-                    level = 1;
-                }
-            }
-        }
-        self.done(level)
-    }
-}
-
-/// What `dir` lists.
-#[derive(Debug, Clone, Copy)]
-struct Listing {
-    bare: bool,
-    below: bool,
-    /// Folders alone, or files alone.
-    kind: Option<bool>,
 }
 
 /// Whether a switch, in lower case, changes nothing here or is heard. What is not listed would be passed over.
@@ -502,50 +317,9 @@ fn knows(word: &str, switch: &str) -> bool {
         "del" | "erase" => &["f", "q", "s", "a"],
         "copy" => &["y", "-y", "a", "b", "v", "n", "z", "l", "d"],
         "move" => &["y", "-y"],
-        "dir" => &["b", "s", "a", "ad", "a:d", "a-d", "a:-d", "on", "o:n", "n", "w", "-c", "o"],
-        "xcopy" => {
-            &["s", "e", "i", "y", "-y", "q", "h", "r", "k", "c", "f", "g", "o", "x", "v", "z", "n", "b", "d", "j", "w"]
-        }
-        "robocopy" => {
-            // How it reports, how often it tries, what beside the content it copies.
-            let prefixes = ["r:", "w:", "mt", "copy:", "dcopy:", "log"];
-            if prefixes.iter().any(|prefix| switch.starts_with(prefix)) {
-                return true;
-            }
-            &[
-                "s", "e", "mir", "mov", "move", "njh", "njs", "ndl", "nfl", "np", "nc", "ns", "copyall", "sec", "z",
-                "b", "zb", "v", "eta", "is", "it", "sl", "xj", "unicode", "nodcopy",
-            ]
-        }
-        "where" => &["q"],
+        // `dir` and `xcopy` look at theirs themselves.
+        "dir" | "xcopy" => return true,
         _ => &[],
     };
     known.contains(&switch)
-}
-
-/// A name by a pattern: `*` takes the rest of the part.
-fn renamed(name: &str, pattern: &str) -> String {
-    if !paths::has_wildcard(pattern) {
-        return pattern.to_owned();
-    }
-    let part = |name: &str, pattern: &str| {
-        let mut out = String::new();
-        let mut chars = name.chars();
-        for c in pattern.chars() {
-            match c {
-                '*' => out.extend(chars.by_ref()),
-                '?' => out.extend(chars.next()),
-                c => {
-                    chars.next();
-                    out.push(c);
-                }
-            }
-        }
-        out
-    };
-    let (stem, extension) = paths::split_extension(name);
-    let (pattern_stem, pattern_extension) = paths::split_extension(pattern);
-    let extension = part(extension.trim_start_matches('.'), pattern_extension.trim_start_matches('.'));
-    let stem = part(stem, pattern_stem);
-    if extension.is_empty() { stem } else { format!("{stem}.{extension}") }
 }

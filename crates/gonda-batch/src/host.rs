@@ -2,6 +2,7 @@
 //! files, whatever their case, is the host's business.
 
 use std::io;
+use std::time::SystemTime;
 
 /// A file or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,17 @@ pub struct Entry {
     pub link: bool,
     /// Bytes.
     pub size: u64,
+    /// When it was last written, where the machine knows.
+    pub modified: Option<SystemTime>,
+}
+
+/// What kind of link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// A path.
+    Symbolic,
+    /// Another name of a file.
+    Hard,
 }
 
 /// Where output goes.
@@ -105,11 +117,17 @@ pub trait Host {
     /// As the machine has them.
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Copies a file with its mode.
+    /// Copies a file with its mode and the time at which it was last written.
     ///
     /// # Errors
     /// As the machine has them.
     fn copy(&mut self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Makes a link. A symbolic one's target may be relative to it.
+    ///
+    /// # Errors
+    /// As the machine has them.
+    fn link(&mut self, kind: Link, link: &str, target: &str) -> io::Result<()>;
 
     /// Runs a program to its end, and hands what is [`Target::Kept`] to `keep`. The exit code.
     ///
@@ -167,5 +185,42 @@ pub fn split_arguments(line: &str) -> Vec<String> {
             }
         }
         arguments.push(argument);
+    }
+}
+
+/// Arguments as the programs of MSYS2 and Cygwin take a command line apart (`build_argv` and `globify` of Cygwin's
+/// `dcrt0.cc`): single quotes keep together, too. With each argument, whether a part of it was quoted: in what wasn't, such
+/// a program expands wildcards itself.
+#[must_use]
+pub fn split_arguments_of_msys(line: &str) -> Vec<(String, bool)> {
+    let mut arguments = Vec::new();
+    let mut chars = line.chars().peekable();
+    loop {
+        while chars.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+        if chars.peek().is_none() {
+            return arguments;
+        }
+        let (mut argument, mut quoted) = (String::new(), false);
+        while let Some(c) = chars.next_if(|c| !c.is_ascii_whitespace()) {
+            if !matches!(c, '"' | '\'') {
+                argument.push(c);
+                continue;
+            }
+            quoted = true;
+            while let Some(inner) = chars.next() {
+                // A path of Windows keeps its back slashes, also the one before the last quote.
+                let of_windows = argument.as_bytes().get(1) == Some(&b':');
+                match inner {
+                    '\\' if c == '"' && !of_windows => {
+                        let next = chars.next_if(|next| matches!(next, '"' | '\\'));
+                        argument.push(next.unwrap_or(inner));
+                    }
+                    '"' if c == '"' && chars.next_if_eq(&'"').is_some() => argument.push('"'),
+                    inner if inner == c => break,
+                    inner => argument.push(inner),
+                }
+            }
+        }
+        arguments.push((argument, quoted));
     }
 }

@@ -9,9 +9,11 @@
 
 mod arithmetic;
 mod command;
+mod copying;
 mod expand;
 mod files;
 mod host;
+mod listing;
 mod loops;
 mod paths;
 mod run;
@@ -21,7 +23,7 @@ mod syntax;
 pub mod translate;
 mod trees;
 
-pub use host::{Call, Entry, Host, Keep, Stream, Target, split_arguments};
+pub use host::{Call, Entry, Host, Keep, Link, Stream, Target, split_arguments, split_arguments_of_msys};
 
 use run::{Flow, Machine};
 
@@ -39,6 +41,8 @@ pub struct Error {
     pub text: String,
     /// What is wrong: lower case, no full stop, the construct in backticks.
     pub message: String,
+    /// Whether it is a mistake at which cmd itself ends, with 255; else gonda lacks something.
+    pub mistake: bool,
 }
 
 /// A script to run.
@@ -79,6 +83,12 @@ pub fn run(script: &Script<'_>, host: &mut dyn Host) -> Result<Outcome, Error> {
     }
     let variables = machine.variables.values().cloned().collect();
     Ok(Outcome { exit_code: machine.level, variables })
+}
+
+/// Whether a name fits a pattern of `*` and `?`, whatever its case; `*.*` fits all.
+#[must_use]
+pub fn fits(pattern: &str, name: &str) -> bool {
+    paths::fits(pattern, name)
 }
 
 #[cfg(test)]

@@ -128,8 +128,8 @@ impl Machine<'_> {
 
     /// What a command of `for /f` prints; it runs in an interpreter of its own.
     fn captured(&mut self, command: &str, streams: &Streams) -> Result<String, Error> {
-        let expanded = expand::percent(command, self, false);
-        let node = Reader::new(&expanded, &mut || None).line().map_err(|message| self.error(message))?;
+        let expanded = expand::percent(&self.line_of_child(command.trim()), self, false);
+        let node = Reader::new(&expanded, &mut || None).line().map_err(|message| self.mistake(message))?;
         let buffer = Rc::new(RefCell::new(Vec::new()));
         // How it ends is nobody's business.
         let level = self.level;
@@ -212,10 +212,12 @@ impl Options {
 
     /// The variables for a line; `None` for one that is passed over.
     fn take(&self, line: &str, variable: char) -> Option<Vec<(char, String)>> {
-        if line.is_empty() || line.chars().next() == self.eol {
+        let is = |c: char| self.delimiters.contains(&c);
+        // Delimiters in front are passed over before: an `eol` that is one of them never shows.
+        let first = line.trim_start_matches(is).chars().next();
+        if line.is_empty() || (first.is_some() && first == self.eol) {
             return None;
         }
-        let is = |c: char| self.delimiters.contains(&c);
         let last = self.tokens.last().copied().unwrap_or(0);
         let mut words = Vec::new();
         let mut rest = line.trim_start_matches(is);

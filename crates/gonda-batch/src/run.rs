@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::command::{MISTAKE, not_recognized};
 use crate::expand::{self, Names};
-use crate::host::{Call, Host, Stream};
+use crate::host::{Call, Entry, Host, Stream};
 use crate::streams::{Sink, Streams, is_nul};
 use crate::syntax::{Condition, Node, Reader, is_delimiter};
 use crate::{Error, arithmetic, paths};
@@ -109,8 +110,8 @@ impl Names for Machine<'_> {
         self.folder.clone()
     }
 
-    fn size(&self, path: &str) -> Option<u64> {
-        self.host.stat(path).map(|entry| entry.size)
+    fn entry(&self, path: &str) -> Option<Entry> {
+        self.host.stat(path)
     }
 }
 
@@ -157,7 +158,12 @@ impl<'h> Machine<'h> {
         let text = frame.and_then(|frame| frame.lines.get(line.saturating_sub(1))).cloned().unwrap_or_default();
         let file = frame.map(|frame| frame.path.clone()).unwrap_or_default();
         let column = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
-        Error { file, line, column, text, message: message.into() }
+        Error { file, line, column, text, message: message.into(), mistake: false }
+    }
+
+    /// An error at which cmd itself would end.
+    pub(crate) fn mistake(&self, message: impl Into<String>) -> Error {
+        Error { mistake: true, ..self.error(message) }
     }
 
     /// Runs a frame to its end; what was `setlocal` in it ends with it. [`Flow::Next`] or [`Flow::Exit`].
@@ -202,7 +208,7 @@ impl<'h> Machine<'h> {
                 let expanded = expand::percent(&line, names, true);
                 Reader::new(&expanded, &mut more).line().map(|node| (node, further.len()))
             };
-            let (node, more) = node.map_err(|message| self.error(message))?;
+            let (node, more) = node.map_err(|message| self.mistake(message))?;
             if let Some(frame) = self.frames.last_mut() {
                 frame.at += more;
             }
@@ -283,7 +289,10 @@ impl<'h> Machine<'h> {
             Node::Simple { text, quiet } => {
                 let text = self.text(text);
                 if self.echo && !quiet && !text.trim().is_empty() {
-                    let line = format!("\r\n{}>{}\r\n", self.folder, text.trim_start());
+                    let text = text.trim_start();
+                    // Behind arguments, cmd prints a blank.
+                    let blank = if text.contains(is_delimiter) { " " } else { "" };
+                    let line = format!("\r\n{}>{text}{blank}\r\n", self.folder);
                     self.put(&Sink::Host(Stream::Output), line.as_bytes());
                 }
                 self.command(&text, streams, false)
@@ -359,6 +368,12 @@ impl<'h> Machine<'h> {
 
     /// Both sides are interpreters of their own: what they set is lost.
     fn pipe(&mut self, left: &Node, right: &Node, streams: &Streams) -> Done {
+        // If a side can't be started, cmd gives up the whole script.
+        if let Some(name) = self.missing_program(left).or_else(|| self.missing_program(right)) {
+            self.put(&streams.error, not_recognized(&name).as_bytes());
+            self.level = MISTAKE;
+            return Ok(Flow::Exit);
+        }
         let buffer = Rc::new(RefCell::new(Vec::new()));
         let variables = self.variables.clone();
         let folder = self.folder.clone();
@@ -422,7 +437,9 @@ impl<'h> Machine<'h> {
     fn exists(&self, path: &str) -> bool {
         let bare = path.replace('"', "").replace('/', "\\");
         if is_nul(&bare) {
-            return true;
+            // `folder\nul` is there if the folder is.
+            let folder = paths::split(&bare).0;
+            return folder.is_empty() || self.is_folder(&self.full(folder));
         }
         let full = paths::absolute(&bare, &self.folder);
         if paths::has_wildcard(&bare) {

@@ -1,5 +1,7 @@
 //! Programs of Windows that look through text: `findstr find sort more fc`.
 
+use crate::files::DEEPEST;
+use crate::host::Entry;
 use crate::paths;
 use crate::run::{Done, Flow, Machine, items};
 use crate::streams::Streams;
@@ -16,7 +18,9 @@ impl Machine<'_> {
             "fc" => self.compare_files(rest, streams),
             _ => {
                 let files: Vec<String> = items(rest).into_iter().filter(|word| !word.starts_with(['/', '+'])).collect();
-                let text = self.lines_of(&files, streams).into_iter().map(|(_, text)| text).collect::<String>();
+                let mut text = self.lines_of(&files, streams).into_iter().map(|(_, text)| text).collect::<String>();
+                // `more` ends with an empty line.
+                text.push_str(if text.is_empty() || text.ends_with('\n') { "\r\n" } else { "\r\n\r\n" });
                 self.put(&streams.output, text.as_bytes());
                 Ok(self.done(0))
             }
@@ -88,7 +92,13 @@ impl Machine<'_> {
             pattern.fold = options.fold;
             patterns.push(pattern);
         }
-        let named = words.len() > 1 || words.iter().any(|word| paths::has_wildcard(word));
+        let named = options.below || words.len() > 1 || words.iter().any(|word| paths::has_wildcard(word));
+        if options.below {
+            words = words.iter().flat_map(|word| self.files_below(&word.replace('"', ""))).collect();
+            if words.is_empty() {
+                return Ok(self.done(1));
+            }
+        }
         let mut out = String::new();
         let mut any = false;
         for (name, text) in self.lines_of(&words, streams) {
@@ -119,6 +129,25 @@ impl Machine<'_> {
         }
         self.put(&streams.output, out.as_bytes());
         Ok(self.done(i32::from(!any)))
+    }
+
+    /// The files that fit a pattern, in its folder and all below, as `findstr /s` names them.
+    fn files_below(&self, pattern: &str) -> Vec<String> {
+        let (folder, name) = paths::split(pattern);
+        let mut found = Vec::new();
+        let mut open = vec![(folder.to_owned(), 0)];
+        while let Some((folder, depth)) = open.pop() {
+            let full = self.full(if folder.is_empty() { "." } else { &folder });
+            let (folders, files): (Vec<Entry>, Vec<Entry>) =
+                self.host.list(&full).into_iter().partition(|entry| entry.folder);
+            let fitting = files.into_iter().filter(|entry| paths::fits(name, &entry.name));
+            found.extend(fitting.map(|entry| format!("{folder}{}", entry.name)));
+            if depth < DEEPEST {
+                let inner = folders.iter().rev().filter(|entry| !entry.link);
+                open.extend(inner.map(|entry| (format!("{folder}{}\\", entry.name), depth + 1)));
+            }
+        }
+        found
     }
 
     fn find_text(&mut self, rest: &str, streams: &Streams) -> Done {
@@ -259,6 +288,8 @@ struct Options {
     names: bool,
     numbers: bool,
     offsets: bool,
+    /// Files of folders below, too.
+    below: bool,
     /// `/r`, or `/l`.
     expressions: Option<bool>,
     /// `/c:` or `/g:`.
@@ -281,6 +312,7 @@ impl Options {
                 'n' => self.numbers = true,
                 'o' => self.offsets = true,
                 'p' => {}
+                's' => self.below = true,
                 'l' => self.expressions = Some(false),
                 'r' => self.expressions = Some(true),
                 'c' | 'g' | 'a' if letters[at + 1..].starts_with(':') => {

@@ -72,7 +72,7 @@ impl Machine<'_> {
                 },
                 Direction::From(target) => {
                     let target = self.text(target);
-                    if is_nul(&target) {
+                    if is_nul(&target) || is_console(&target) {
                         streams.input = Some(Rc::default());
                         continue;
                     }
@@ -89,6 +89,9 @@ impl Machine<'_> {
                     let target = self.text(target);
                     if is_nul(&target) {
                         Sink::Null
+                    } else if is_console(&target) {
+                        // Whoever watches sees it, whatever standard output is.
+                        Sink::Host(Stream::Error)
                     } else {
                         let path = paths::absolute(&target, &self.folder);
                         let append = matches!(redirection.to, Direction::After(_));
@@ -124,4 +127,10 @@ impl Machine<'_> {
 pub(crate) fn is_nul(path: &str) -> bool {
     let path = path.trim_matches('"');
     path.eq_ignore_ascii_case("nul") || path.eq_ignore_ascii_case("nul:") || path.to_lowercase().ends_with("\\nul")
+}
+
+/// The device of what a person sees and types: nobody types here.
+fn is_console(path: &str) -> bool {
+    let path = path.trim_matches('"').trim_end_matches(':');
+    ["con", "conin$", "conout$"].iter().any(|name| path.eq_ignore_ascii_case(name))
 }

@@ -72,7 +72,7 @@ pub(crate) enum Direction {
 }
 
 /// Blocks within blocks go at most this deep.
-const DEEPEST: usize = 50;
+const DEEPEST: usize = 80;
 /// `&&`, `||` and `|` in one chain.
 const LONGEST: usize = 50;
 
@@ -373,6 +373,15 @@ impl<'a> Reader<'a> {
             if self.at >= self.text.len() && !self.fetch() {
                 return;
             }
+            // The end of an empty line there is text, and the line after it goes on.
+            if self.peek() == Some('\n') {
+                text.push('\n');
+                self.at += 1;
+                if self.at >= self.text.len() {
+                    self.fetch();
+                }
+                return;
+            }
         }
         if let Some(c) = self.peek().filter(|c| *c != '\n') {
             text.push(c);
@@ -468,15 +477,12 @@ impl<'a> Reader<'a> {
             }
         };
         self.skip_delimiters();
-        if self.peek() != Some('(') {
-            let then = Box::new(self.sequence()?);
-            return Ok(Node::If { not, fold, condition, then, otherwise: None });
-        }
-        let then = Box::new(self.command()?);
+        // `&` belongs to the body, also behind a block. Arguments take an `else` with them: it is one only after a block.
+        let then = Box::new(self.sequence()?);
         self.skip_blanks();
         let otherwise = if self.keyword("else") {
             self.skip_delimiters();
-            if self.peek() == Some('(') { Some(Box::new(self.command()?)) } else { Some(Box::new(self.sequence()?)) }
+            Some(Box::new(self.sequence()?))
         } else {
             None
         };
@@ -568,6 +574,13 @@ fn count(links: usize) -> Read<usize> {
     if links >= LONGEST { Err("a chain of `&&`, `||` or `|` is too long".into()) } else { Ok(links + 1) }
 }
 
-fn wrap(redirections: Vec<Redirection>, node: Node) -> Node {
+/// Of several redirections of one handle the last counts; the files of the others are not even opened.
+fn wrap(mut redirections: Vec<Redirection>, node: Node) -> Node {
+    let handles: Vec<u8> = redirections.iter().map(|redirection| redirection.handle).collect();
+    let mut at = 0;
+    redirections.retain(|redirection| {
+        at += 1;
+        !handles[at..].contains(&redirection.handle)
+    });
     if redirections.is_empty() { node } else { Node::Redirected(redirections, Box::new(node)) }
 }

@@ -52,7 +52,7 @@ impl Host for Memory {
         let (path, content) = self.files.get(&Self::key(path))?;
         let name = path.rsplit('\\').next().unwrap_or_default().to_owned();
         let size = content.as_ref().map_or(0, |content| content.len() as u64);
-        Some(Entry { name, folder: content.is_none(), link: false, size })
+        Some(Entry { name, folder: content.is_none(), link: false, size, modified: None })
     }
 
     fn list(&self, folder: &str) -> Vec<Entry> {
@@ -116,6 +116,17 @@ impl Host for Memory {
     fn copy(&mut self, from: &str, to: &str) -> io::Result<()> {
         let bytes = self.read(from)?;
         self.write(to, &bytes, false)
+    }
+
+    fn link(&mut self, _: Link, link: &str, target: &str) -> io::Result<()> {
+        let target = paths::absolute(target, Self::above(link));
+        if !self.is_folder(&target) {
+            return self.copy(&target, link);
+        }
+        self.make_all(link);
+        self.list(&target)
+            .iter()
+            .try_for_each(|entry| self.copy(&paths::join(&target, &entry.name), &paths::join(link, &entry.name)))
     }
 
     fn run(&mut self, call: &Call<'_>, keep: &mut Keep<'_>) -> io::Result<i32> {
@@ -266,8 +277,8 @@ fn check(script: &str, expected: &str) {
 
 #[test]
 fn what_gonda_does_not_know_is_an_error_with_its_place() {
-    check("echo a\n  mklink a b\n", "C:\\w\\case.bat:3:3: gonda doesn't know the command `mklink`");
-    check("findstr /s a x\n", "C:\\w\\case.bat:2:1: gonda doesn't know `findstr /s`");
+    check("echo a\n  dpath a b\n", "C:\\w\\case.bat:3:3: gonda doesn't know the command `dpath`");
+    check("findstr /f:x a x\n", "C:\\w\\case.bat:2:1: gonda doesn't know `findstr /f:x`");
     check(
         "powershell -c x\n",
         "C:\\w\\case.bat:2:1: gonda doesn't know the program `powershell`, which comes with Windows",
@@ -282,8 +293,10 @@ fn what_gonda_does_not_know_is_an_error_with_its_place() {
 #[test]
 fn switches() {
     check("del /p x\n", "C:\\w\\case.bat:2:1: gonda doesn't know `del /p`");
-    check("xcopy /t d e\n", "C:\\w\\case.bat:2:1: gonda doesn't know `xcopy /t`");
-    check("robocopy d e /xd x\n", "C:\\w\\case.bat:2:1: gonda doesn't know `robocopy /xd`");
+    check("xcopy /p d e\n", "C:\\w\\case.bat:2:1: gonda doesn't know `xcopy /p`");
+    check("robocopy d e /mon:1\n", "C:\\w\\case.bat:2:1: gonda doesn't know `robocopy /mon:1`");
+    check("dir /z\n", "C:\\w\\case.bat:2:1: gonda doesn't know `dir /z`");
+    check("where /t x\n", "C:\\w\\case.bat:2:1: gonda doesn't know `where /t`");
     check("dir /b /a-d\ndir /b /ad\n", "case.bat\nd\n0");
     check("rd/s/q d\nif exist d echo there\n", "0");
     check("where /q tool && echo here\n", "here\n0");
@@ -331,6 +344,19 @@ fn arguments_as_the_c_runtime_reads_them() {
     check("\"\" x", &["", "x"]);
     check("\"a\\\\\" b", &["a\\", "b"]);
     check("a\\\"b", &["a\"b"]);
+}
+
+#[test]
+fn arguments_as_msys_reads_them() {
+    let check = |line: &str, expected: &[(&str, bool)]| {
+        let found = split_arguments_of_msys(line);
+        let found: Vec<(&str, bool)> = found.iter().map(|(text, quoted)| (text.as_str(), *quoted)).collect();
+        assert_eq!(found, expected, "{line}");
+    };
+    check("-i 's/a b/c/' cli\\x.go", &[("-i", false), ("s/a b/c/", true), ("cli\\x.go", false)]);
+    check("-c \"echo 'a b' \\\"c\\\"\"", &[("-c", false), ("echo 'a b' \"c\"", true)]);
+    check("\"C:\\a b\\\" *.go", &[("C:\\a b\\", true), ("*.go", false)]);
+    check("'open", &[("open", true)]);
 }
 
 #[test]

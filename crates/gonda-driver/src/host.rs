@@ -198,6 +198,17 @@ pub(crate) fn name_again(program: &Path, name: &Path) -> std::io::Result<()> {
     }
 }
 
+/// A link to a path, which may be relative to it.
+pub(crate) fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(target, link);
+    #[cfg(windows)]
+    return match link.parent().unwrap_or(link).join(target).is_dir() {
+        true => std::os::windows::fs::symlink_dir(target, link),
+        false => std::os::windows::fs::symlink_file(target, link),
+    };
+}
+
 /// From here on passes requests to end this process (SIGTERM and its like) on to another one, for as long as this one
 /// lives. To be called with no other thread, and once that process runs, for it would inherit what is held back here.
 pub(crate) fn pass_requests_on(process: u32) {

@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use gonda_batch::{Call, Entry, Host, Keep, Stream, translate};
+use gonda_batch::{Call, Entry, Host, Keep, Link, Stream, translate};
 
 use super::programs;
 use crate::host;
@@ -70,7 +70,33 @@ impl Host for Disk {
     }
 
     fn copy(&mut self, from: &str, to: &str) -> io::Result<()> {
-        fs::copy(find(from), find(to)).map(drop)
+        let (from, to) = (find(from), find(to));
+        fs::copy(&from, &to)?;
+        // Windows keeps the time, which `make` and `xcopy /d` go by. Where it can't be set, the copy is still there.
+        if let Ok(modified) = from.metadata().and_then(|meta| meta.modified())
+            && let Ok(file) = File::options().append(true).open(&to)
+        {
+            let _ = file.set_modified(modified);
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, kind: Link, link: &str, target: &str) -> io::Result<()> {
+        let link = find(link);
+        if kind == Link::Hard {
+            return fs::hard_link(find(target), link);
+        }
+        let relative = !target.contains(':') && !target.starts_with('\\');
+        let base = link.parent().unwrap_or(Path::new("/"));
+        let unix = target.replace('\\', "/");
+        // As it is written, but for the case that its files have.
+        let found = if relative { as_is(base, &unix) } else { find(target) };
+        let kept = match found.strip_prefix(base).ok().filter(|_| relative) {
+            Some(inner) => inner.to_owned(),
+            None if relative => PathBuf::from(unix),
+            None => found,
+        };
+        host::symlink(&kept, &link)
     }
 
     fn run(&mut self, call: &Call<'_>, keep: &mut Keep<'_>) -> io::Result<i32> {
@@ -137,7 +163,8 @@ fn entry(path: &Path) -> Option<Entry> {
     let seen = path.metadata().ok();
     let seen = seen.as_ref().unwrap_or(&own);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Some(Entry { name, folder: seen.is_dir(), link: own.is_symlink(), size: seen.len() })
+    let modified = seen.modified().ok();
+    Some(Entry { name, folder: seen.is_dir(), link: own.is_symlink(), size: seen.len(), modified })
 }
 
 /// A folder itself, not a link to one.
@@ -157,9 +184,8 @@ fn move_over(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn copy_over(from: &Path, to: &Path) -> io::Result<()> {
-    #[cfg(unix)]
     if let Ok(target) = from.read_link() {
-        return std::os::unix::fs::symlink(target, to);
+        return host::symlink(&target, to);
     }
     if !is_folder(from) {
         return fs::copy(from, to).map(drop);

@@ -36,24 +36,27 @@ pub fn interpret(
             0 if code != 0 => 1,
             code => code,
         },
-        Err(message) => {
+        Err((message, code)) => {
             // A process of gonda's own, whose output is the script's.
             let _ = writeln!(std::io::stderr(), "{message}");
-            Kind::Usage.exit_code()
+            code
         }
     }
 }
 
+/// Its exit code; or what is wrong, and the exit code for that.
 fn run(
     args: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<i32, String> {
+) -> Result<i32, (String, u8)> {
+    let usage = |message: String| (message, Kind::Usage.exit_code());
     let mut args = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).peekable();
     let translated = args.next_if(|arg| arg == UNTRANSLATED).is_none();
-    let file = args.next().ok_or("no batch file is named")?;
+    let file = args.next().ok_or_else(|| usage("no batch file is named".to_owned()))?;
     let arguments: Vec<String> = args.map(|argument| if translated { quoted(argument) } else { argument }).collect();
-    let folder = std::env::current_dir().map_err(|error| format!("the current folder can't be found: {error}"))?;
-    let path = std::path::absolute(&file).map_err(|error| format!("`{file}` can't be found: {error}"))?;
+    let folder = std::env::current_dir();
+    let folder = folder.map_err(|error| usage(format!("the current folder can't be found: {error}")))?;
+    let path = std::path::absolute(&file).map_err(|error| usage(format!("`{file}` can't be found: {error}")))?;
     let windows = |path: &std::path::Path| translate::to_windows(&path.to_string_lossy());
     let environment = environment
         .into_iter()
@@ -66,10 +69,10 @@ fn run(
         folder: &windows(&folder),
         variables: &variables,
     };
-    match gonda_batch::run(&script, &mut disk::Disk { translated }) {
-        Ok(outcome) => Ok(outcome.exit_code),
-        Err(error) => Err(format!("error: {error}\n  {} | {}", error.line, error.text)),
-    }
+    gonda_batch::run(&script, &mut disk::Disk { translated }).map(|outcome| outcome.exit_code).map_err(|error| {
+        let code = if error.mistake { u8::MAX } else { Kind::Usage.exit_code() };
+        (format!("error: {error}\n  {} | {}", error.line, error.text), code)
+    })
 }
 
 /// An argument as it was typed, as far as that can be known: cmd gets a line, not words.

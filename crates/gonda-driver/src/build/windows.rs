@@ -18,11 +18,19 @@ enum Stead<'a> {
     Nothing,
 }
 
+/// Programs among the `m2w64-` packages; the others are parts of a C compiler.
+const MINGW_PROGRAMS: [&str; 7] = ["cmake", "jq", "make", "nasm", "ninja", "pkg-config", "yasm"];
+
 /// The table, as the guide on targets shows it.
 fn stead(name: &str, with_c: bool) -> Stead<'_> {
     match name {
         "m2-bash" | "m2-base" | "posix" => Stead::Packages(vec!["bash", "coreutils"]),
-        "m2-conda-epoch" | "m2-msys2-runtime" => Stead::Nothing,
+        "m2-conda-epoch" | "m2-msys2-runtime" | "m2-filesystem" => Stead::Nothing,
+        "winflexbison" => Stead::Packages(vec!["flex", "bison"]),
+        "7zip" => Stead::Packages(vec!["p7zip"]),
+        _ if name.strip_prefix("m2w64-").is_some_and(|program| MINGW_PROGRAMS.contains(&program)) => {
+            Stead::Packages(vec![&name["m2w64-".len()..]])
+        }
         _ if name.starts_with("m2w64-") || is_of_visual_studio(name) => {
             if with_c {
                 Stead::Itself
@@ -36,7 +44,13 @@ fn stead(name: &str, with_c: bool) -> Stead<'_> {
 
 /// The program by which one knows that a package's programs are there.
 fn program_of(package: &str) -> &str {
-    if package == "coreutils" { "cp" } else { package }
+    match package {
+        "coreutils" => "cp",
+        "findutils" => "find",
+        "diffutils" => "diff",
+        "p7zip" => "7z",
+        _ => package,
+    }
 }
 
 impl Job {
@@ -111,6 +125,9 @@ mod tests {
         check("m2-base", Stead::Packages(vec!["bash", "coreutils"]));
         check("posix", Stead::Packages(vec!["bash", "coreutils"]));
         check("m2-patch", Stead::Packages(vec!["patch"]));
+        check("m2w64-jq", Stead::Packages(vec!["jq"]));
+        check("winflexbison", Stead::Packages(vec!["flex", "bison"]));
+        check("m2-filesystem", Stead::Nothing);
         for name in ["vs2022_win-64", "vs_win-64", "vs2019_win-arm64", "vc", "vc14_runtime", "m2w64-gcc"] {
             check(name, Stead::Nothing);
             assert_eq!(stead(name, true), Stead::Itself, "{name}");

@@ -18,6 +18,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Crossing;
+use super::flags::Native;
 use super::go_call::GoCall;
 
 /// What is known of a call beside its arguments.
@@ -222,7 +223,12 @@ pub(super) fn for_build_machine(crossing: &Crossing, env: &dyn Fn(&str) -> Optio
         ("GOARCH".to_owned(), Some(crossing.build_goarch.clone())),
     ];
     let compiler = env("CC_FOR_BUILD").filter(|compiler| !compiler.is_empty());
-    match compiler.filter(|_| env("CGO_ENABLED").as_deref() == Some("1")) {
+    let compiler = compiler.filter(|_| env("CGO_ENABLED").as_deref() == Some("1"));
+    let native = Native { same_system: crossing.goos == crossing.build_goos, cgo: compiler.is_some() };
+    if let Some(flags) = env("GOFLAGS").and_then(|flags| native.goflags(&flags)) {
+        changes.push(("GOFLAGS".to_owned(), Some(flags)));
+    }
+    match compiler {
         None => changes.push(("CGO_ENABLED".to_owned(), Some("0".to_owned()))),
         Some(compiler) => {
             changes.push(("CC".to_owned(), Some(compiler)));
@@ -247,7 +253,7 @@ fn restoring(crossing: &Crossing, changes: &Changes, env: &dyn Fn(&str) -> Optio
     Some(quoted?.join(" "))
 }
 
-fn quoted(word: &str) -> Option<String> {
+pub(super) fn quoted(word: &str) -> Option<String> {
     let plain = !word.is_empty() && !word.chars().any(|c| c.is_whitespace() || c == '\'' || c == '"');
     match (plain, word.contains('\''), word.contains('"')) {
         (true, ..) => Some(word.to_owned()),
@@ -341,6 +347,17 @@ mod tests {
             &format!("{BUILD} go tool -n stringer | RunPrinted {{ args: [\"-type=X\"] }}"),
         );
         check("go generate ./...", "as called");
+    }
+
+    #[test]
+    fn flags_for_the_target_alone_are_left_out() {
+        let goflags = "GOFLAGS=-ldflags=-linkmode=external";
+        check(
+            &format!("{goflags} go test ."),
+            "GOOS=linux GOARCH=amd64 GOFLAGS=-ldflags= CGO_ENABLED=0 go test . | Replace",
+        );
+        check(&format!("{goflags} go build ."), "go build . | Record");
+        check("GOFLAGS=-trimpath go test .", &format!("{BUILD} go test . | Replace"));
     }
 
     #[test]

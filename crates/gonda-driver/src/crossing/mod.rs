@@ -12,6 +12,7 @@
 mod builds;
 mod decide;
 mod emulator;
+mod flags;
 mod foreign;
 mod go_call;
 mod identity;

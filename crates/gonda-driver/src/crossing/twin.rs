@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::builds::{Build, Found};
 use super::decide::{Changes, for_build_machine};
+use super::flags::Native;
 use super::go_call::{Flag, GoCall};
 use super::{Crossing, journal};
 use crate::process::Relay;
@@ -70,6 +71,7 @@ fn in_folder(folder: &Path, program: &Path) -> Result<PathBuf> {
 fn call(crossing: &Crossing, build: &Build, index: usize, folder: &Path) -> (Vec<String>, Changes) {
     let mut env = for_build_machine(crossing, &|name| build.env.get(name).cloned());
     let cgo = !env.iter().any(|(name, value)| name == "CGO_ENABLED" && value.as_deref() == Some("0"));
+    let native = Native { same_system: crossing.goos == crossing.build_goos, cgo };
     let Some(parsed) = GoCall::parse(&build.args) else { return (build.args.clone(), env) };
     let mut flags = Vec::new();
     if parsed.verb == "install" {
@@ -82,56 +84,18 @@ fn call(crossing: &Crossing, build: &Build, index: usize, folder: &Path) -> (Vec
         flags.extend(["-o".to_owned(), output]);
     }
     for flag in parsed.flags.iter().filter(|flag| flag.name != "o") {
-        flags.extend(native(*flag, crossing, cgo));
+        flags.extend(self::native(*flag, native));
     }
     (parsed.with_flags(flags), env)
 }
 
-/// A flag as it is for the build machine: what the linker is told for the target's system alone is left out.
-fn native(flag: Flag<'_>, crossing: &Crossing, cgo: bool) -> Vec<String> {
-    let Some(value) = flag.value.filter(|_| flag.name == "ldflags") else { return flag.to_args().collect() };
-    let mut left_out: Vec<&str> = Vec::new();
-    if crossing.goos != crossing.build_goos {
-        left_out.push("H");
+/// A flag as it is for the build machine.
+fn native(flag: Flag<'_>, native: Native) -> Vec<String> {
+    match flag.value.filter(|_| flag.name == "ldflags") {
+        Some(value) => vec![format!("-ldflags={}", native.ldflags(value))],
+        None if native.takes(flag.name, flag.value) => flag.to_args().collect(),
+        None => Vec::new(),
     }
-    if !cgo {
-        left_out.extend(["linkmode", "extld", "extldflags"]);
-    }
-    // `PATTERN=FLAGS` is for some packages only.
-    let (pattern, words) = match value.split_once('=') {
-        Some((pattern, words)) if !pattern.starts_with('-') && !pattern.contains(char::is_whitespace) => {
-            (format!("{pattern}="), words)
-        }
-        _ => (String::new(), value),
-    };
-    let mut kept: Vec<&str> = Vec::new();
-    let mut words = words_of(words).into_iter();
-    while let Some(word) = words.next() {
-        let name = word.trim_matches(['\'', '"']).trim_start_matches('-');
-        let (name, has_value) = name.split_once('=').map_or((name, false), |(name, _)| (name, true));
-        if !(word.contains('-') && left_out.contains(&name)) {
-            kept.push(word);
-        } else if !has_value {
-            words.next();
-        }
-    }
-    vec![format!("-ldflags={pattern}{}", kept.join(" "))]
-}
-
-/// Words as Go splits them (`cmd/internal/quoted`), with their quotes.
-fn words_of(text: &str) -> Vec<&str> {
-    let mut words = Vec::new();
-    let mut left = text.trim_start();
-    while let Some(first) = left.chars().next() {
-        let end = if first == '\'' || first == '"' {
-            left[1..].find(first).map_or(left.len(), |end| end + 2)
-        } else {
-            left.find(char::is_whitespace).unwrap_or(left.len())
-        };
-        words.push(&left[..end]);
-        left = left[end..].trim_start();
-    }
-    words
 }
 
 #[cfg(test)]

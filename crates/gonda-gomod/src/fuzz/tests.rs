@@ -12,6 +12,7 @@ const TEXTS: &[&str] = &[
     "https://a.b|direct",
     "gopkg.in/yaml.v3-unstable github.com/!burnt/x gopkg.in/.v1 gopkg.in/v gopkg.in/a.v v1.2.3-0.20190101000000-abcdef+incompatible v1.2-. -- é",
     "(\n)\n)((\"`\\",
+    "1.20rc1 1.2c 1.21rc1 1.22",
     "retract [\nretract [,\nretract (\nrequire ()\n",
 ];
 

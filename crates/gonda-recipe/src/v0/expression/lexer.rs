@@ -11,6 +11,8 @@ pub(crate) enum Token {
     Int(i64),
     Float(f64),
     Sign(&'static str),
+    /// Python's `f"…"`, which no selector may hold.
+    FormatString,
     End,
     /// A template's text outside of its braces.
     Data(Rc<str>),
@@ -29,6 +31,7 @@ impl Token {
             Self::Int(number) => number.to_string(),
             Self::Float(number) => number.to_string(),
             Self::Sign(sign) => (*sign).to_owned(),
+            Self::FormatString => "f-string".to_owned(),
             Self::End => "end of template".to_owned(),
             Self::Data(_) => "template data / text".to_owned(),
             Self::OutputStart => "begin of print statement".to_owned(),
@@ -44,8 +47,8 @@ const SIGNS: &[&str] = &[
     "**", "//", "==", "!=", "<=", ">=", "(", ")", "[", "]", "{", "}", ",", ":", ".", "+", "-", "*", "/", "%", "<", ">",
     "=", "|", "~", ";",
 ];
-/// Signs that only Python knows: they are read so that a mistake can name them.
-const PYTHON_SIGNS: &[&str] = &["&", "^", "@"];
+/// Signs that only Python knows. No selector may hold them.
+const PYTHON_SIGNS: &[&str] = &["<<", ">>", ":=", "&", "^", "@"];
 
 /// A text that is read token by token, and where in it the next one begins.
 pub(crate) struct Lexer<'t> {
@@ -109,12 +112,10 @@ impl<'t> Lexer<'t> {
             let length = rest.find(|c: char| !(c == '_' || c.is_alphanumeric())).unwrap_or(rest.len());
             let (word, after) = rest.split_at(length);
             if python && after.starts_with(['"', '\'']) && is_string_prefix(word) {
-                if word.contains(['f', 'F']) {
-                    return self.fail("an f-string can't be used here");
-                }
                 let raw = word.contains(['r', 'R']);
                 let Some((text, quoted)) = string(after, raw, python) else { return self.fail("unterminated string") };
-                (Token::Text(text), length + quoted)
+                let formats = word.contains(['f', 'F']);
+                (if formats { Token::FormatString } else { Token::Text(text) }, length + quoted)
             } else {
                 (Token::Name(Rc::from(word)), length)
             }
@@ -131,7 +132,7 @@ impl<'t> Lexer<'t> {
             }
         } else {
             let own: &[&str] = if python { PYTHON_SIGNS } else { &[] };
-            match SIGNS.iter().chain(own).find(|sign| rest.starts_with(**sign)) {
+            match own.iter().chain(SIGNS).find(|sign| rest.starts_with(**sign)) {
                 Some(sign) => (Token::Sign(sign), sign.len()),
                 None => return self.fail(format!("unexpected char `{c}`")),
             }

@@ -5,6 +5,7 @@
 //! is evaluated in.
 
 mod eval;
+mod grammar;
 mod lexer;
 mod parser;
 
@@ -66,6 +67,8 @@ pub(crate) enum Expr {
     },
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
     Concat(Vec<Expr>),
+    /// What Python has and no selector may hold: its name.
+    Forbidden(&'static str),
     If {
         test: Box<Expr>,
         then: Box<Expr>,

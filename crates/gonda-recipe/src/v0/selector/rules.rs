@@ -14,6 +14,7 @@ pub(super) fn validate(expression: &Expr) -> Result<(), Failure> {
     let all = |parts: &[Expr]| parts.iter().try_for_each(validate);
     match expression {
         Expr::Const(_) | Expr::Name(_) => Ok(()),
+        Expr::Forbidden(what) => not_allowed(what),
         Expr::Tuple(parts) | Expr::Bool { parts, .. } => all(parts),
         Expr::Dict(items) => items.iter().try_for_each(|(key, value)| {
             validate(key)?;
