@@ -324,7 +324,7 @@ impl JinjaContext<'_, '_> {
             "ARCH" => text(self.target_platform().split_once('-').map_or(host_arch, |(_, arch)| arch)),
             "BUILD_PREFIX" => {
                 self.dynamic.set(true);
-                text(if self.meta.build_is_host(self.session) { &prefix } else { paths::BUILD_PREFIX })
+                text(if self.meta.build_is_host(self.session) { prefix } else { paths::BUILD_PREFIX })
             }
             "SYS_PREFIX" | "ROOT" => text(paths::ROOT),
             "SYS_PYTHON" => text(paths::PYTHON),

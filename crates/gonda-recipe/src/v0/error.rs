@@ -87,6 +87,12 @@ fn syntax_help(message: &str) -> Option<&'static str> {
     if message.starts_with("unexpected end of template:") {
         return Some("close it with the statement named");
     }
+    if message.starts_with("unexpected end of template") || message.starts_with("unexpected char") {
+        return Some("expressions stand between `{{` and `}}`, statements between `{%` and `%}`, text between quotes");
+    }
+    if message.contains("unknown tag `end") {
+        return Some("take it out, or open what it closes before it");
+    }
     if message.starts_with("no filter") || message.starts_with("no test") {
         return Some("jinja2's built-in filters and tests can be used; Python's string methods are another way");
     }
@@ -115,6 +121,12 @@ fn runtime_help(error: &PyError) -> Option<&'static str> {
         }
         ErrorKind::Type if error.message.contains("concatenate") => {
             Some("turn numbers into text with the filter `string`, or join with `~`")
+        }
+        ErrorKind::Runtime if error.message.contains("among the host requirements") => {
+            Some("add it to the host requirements, or pin it with `pin_subpackage` if it is an output of this recipe")
+        }
+        ErrorKind::Runtime if error.message.contains("not there to be loaded") => {
+            Some("files are looked for in the source, or with `from_recipe_dir=True` beside the recipe")
         }
         ErrorKind::Limit => Some("templates are limited so that no recipe can use up time or memory"),
         _ => None,
