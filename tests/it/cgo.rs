@@ -91,8 +91,8 @@ fn zig_takes_the_place_of_c_compilers() {
         "fake zig: cc -target x86_64-linux-gnu.2.28 -fno-sanitize=undefined -c a.c",
         "fake zig: c++ -target x86_64-linux-gnu.2.28 -fno-sanitize=undefined -c b.cc",
         "fake zig: cc -target aarch64-linux-gnu.2.28 -fno-sanitize=undefined -c a.c",
-        "fake zig: cc -target x86_64-windows-gnu -fno-sanitize=undefined -c a.c",
-        "fake zig: cc -target aarch64-windows-gnu -fno-sanitize=undefined -c a.c",
+        "fake zig: cc -target x86_64-windows-gnu -fno-sanitize=undefined -gno-codeview-command-line",
+        "fake zig: cc -target aarch64-windows-gnu -fno-sanitize=undefined -gno-codeview-command-line",
     ] {
         assert!(logs.contains(call), "{call}\n{logs}");
     }

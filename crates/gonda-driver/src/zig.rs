@@ -145,15 +145,23 @@ impl Zig {
         TARGETS.iter().find(|known| known.platform == self.target).map_or(PACKAGE, |known| known.triplet)
     }
 
-    /// Programs of gonda's own for a POSIX shell: the compilers by the names that build systems know. Zig compiles as a
-    /// debug build would, with checks that end the program, wherever it isn't told to optimise; a C compiler doesn't.
+    /// What zig is told whatever it is called for. It compiles as a debug build would, with checks that end the program,
+    /// wherever it isn't told to optimise; a C compiler doesn't. And it tells Windows objects the path of a temporary
+    /// file, which is another one each time.
+    fn arguments(&self) -> String {
+        let no_paths = " -gno-codeview-command-line -Xclang -object-file-name=cgo.obj";
+        let more = if self.target.is_windows() { no_paths } else { "" };
+        format!("-target {} -fno-sanitize=undefined{more}", self.triple())
+    }
+
+    /// Programs of gonda's own for a POSIX shell: the compilers by the names that build systems know.
     ///
     /// # Errors
     /// When they can't be written.
     pub(crate) fn write_tools(&self, folder: &Path, build_prefix: &Path) -> Result<()> {
         fs_err::create_dir_all(folder)?;
         let zig = crate::script::sh(&build_prefix.join("bin").join(PACKAGE).display().to_string());
-        let target = format!("-target {} -fno-sanitize=undefined", self.triple());
+        let target = self.arguments();
         for (names, command) in [
             (["cc", "gcc"].as_slice(), format!("cc {target}")),
             (&["c++", "g++"], format!("c++ {target}")),
@@ -174,7 +182,7 @@ impl Zig {
     pub(crate) fn environment(&self, paths: &SeenPaths, host: bool) -> IndexMap<String, String> {
         let program = |name: &str| match &paths.tools {
             Some(tools) => tools.join(format!("{}-{name}", self.triplet())).display().to_string(),
-            None if name.starts_with('c') => format!("zig {name} -target {} -fno-sanitize=undefined", self.triple()),
+            None if name.starts_with('c') => format!("zig {name} {}", self.arguments()),
             None => format!("zig {name}"),
         };
         let mut variables = IndexMap::new();
