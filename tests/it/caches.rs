@@ -1,12 +1,10 @@
-//! What is kept from one run to the next: it answers what didn't change, it can be killed at any moment, and it can be
-//! made smaller.
+//! What is kept from one run to the next: it answers what didn't change, and it can be made
+//! smaller.
 #![cfg(unix)]
 
-use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use gonda_testkit::{Feedstock, Run, sha256};
+use gonda_testkit::{Feedstock, Run, private_mounts, sha256, skipped};
 
 use crate::support::{Lab, here};
 
@@ -118,61 +116,64 @@ fn the_caches_tell_their_size_and_are_emptied() {
     lab.build(feedstock.root(), &["--isolation", "env"]).succeeds().prints("built");
 }
 
-/// Kills gonda at moments spread over a whole build, several at a time on one cache, and looks at what is left.
-#[test]
-fn killed_at_any_moment() {
-    const KILLS: usize = 100;
-    const WORKERS: usize = 4;
-    let mut lab = Lab::fake();
-    lab.rebuild = false;
-    let feedstock = lab.hello("hello", "go build -o $PREFIX/bin/hello .", "");
-    let arguments = |output: &std::path::Path, more: &[&str]| {
-        let arguments = lab.build_arguments(feedstock.root(), more).into_iter();
-        arguments.map(|word| if word == lab.world.output() { output.into() } else { word }).collect::<Vec<OsString>>()
-    };
-    let whole = |output: &std::path::Path| {
-        for file in crate::support::walk(output) {
-            if file.extension().is_some_and(|extension| extension == "conda") {
-                let members = gonda_testkit::conda_members(&std::fs::read(&file).unwrap());
-                assert!(members.iter().any(|member| member.path == "bin/hello"), "{}", file.display());
-            }
-        }
-    };
-    let started = Instant::now();
-    let reference = lab.world.path("reference");
-    lab.world.run(lab.world.command(arguments(&reference, &[]))).succeeds();
-    let length = started.elapsed();
+/// A port that nobody listens on just now.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
 
-    std::thread::scope(|scope| {
-        for worker in 0..WORKERS {
-            let (lab, arguments, whole) = (&lab, &arguments, &whole);
-            scope.spawn(move || {
-                let output = lab.world.path(format!("output-{worker}"));
-                for kill in (worker..KILLS).step_by(WORKERS) {
-                    // A sequence that visits all parts of the build, the same in every run of this test.
-                    let part = (kill * 61 % KILLS) as u32;
-                    let more: &[&str] = if kill % 3 == 0 { &[] } else { &["--rebuild"] };
-                    let running = lab.world.start(lab.world.command(arguments(&output, more)));
-                    std::thread::sleep(length * part / KILLS as u32);
-                    let _ = running.kill();
-                    whole(&output);
-                    if kill % 20 < WORKERS {
-                        lab.world.run(lab.world.command(arguments(&output, more))).succeeds();
-                    }
-                }
-                lab.world.run(lab.world.command(arguments(&output, &["--rebuild"]))).succeeds();
-                lab.world.run(lab.world.command(arguments(&output, &[]))).succeeds().prints("unchanged");
-                whole(&output);
-            });
-        }
-    });
-    assert!(started.elapsed() < Duration::from_secs(600), "it takes too long");
-    // What the killed ones left is swept by others; nothing in the making stays.
-    lab.world.run(lab.world.command(arguments(&reference, &["--rebuild"]))).succeeds();
-    let left: Vec<PathBuf> = std::fs::read_dir(lab.world.cache().join("finished"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("part-"))
-        .collect();
-    assert_eq!(left, Vec::<PathBuf>::new(), "{}", here!());
+/// Two machines' caches and a store between them: what one compiled the other doesn't, and the package is the same; so it
+/// is where the store is dead or spoilt, which is told once.
+#[test]
+fn machines_share_what_go_compiled() {
+    if !private_mounts() {
+        return skipped(here!(), "no namespaces here, and Go's keys hold folders");
+    }
+    let Some(mut lab) = Lab::real(here!()) else { return };
+    let build = |lab: &mut Lab, cache: &str, url: &str| {
+        let folder = lab.world.path(cache);
+        let std = lab.world.cache().join("gocache");
+        lab.world.share_cache(folder).share_go_std(std.canonicalize().unwrap());
+        let feedstock = lab.hello("hello", "go build -v -o $PREFIX/bin/hello .", "");
+        let _ = std::fs::remove_dir_all(lab.world.output());
+        let run = lab.build(feedstock.root(), &["--go-cache", url]).succeeds();
+        (
+            sha256(&std::fs::read(lab.world.the_package()).unwrap()),
+            lab.logs().contains("gonda.invalid/tests/hello\n"),
+            run,
+        )
+    };
+    lab.build(lab.hello("hello", "go build -v -o $PREFIX/bin/hello .", "").root(), &[]).succeeds();
+    let first = sha256(&std::fs::read(lab.world.the_package()).unwrap());
+
+    let port = free_port();
+    let (address, store) = (format!("127.0.0.1:{port}"), lab.world.path("store"));
+    let serve = ["gocache", "serve", "--listen", &address, "--folder", store.to_str().unwrap()];
+    let mut server = lab.world.start(lab.world.command(serve));
+    while std::net::TcpStream::connect(&address).is_err() {
+        assert!(server.runs(), "{}", server.wait());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let url = format!("http://{address}");
+    for (machine, compiles) in [("one", true), ("two", false), ("one", false)] {
+        let (package, compiled, run) = build(&mut lab, machine, &url);
+        assert_eq!((&package, compiled), (&first, compiles), "{machine}\n{run}");
+        run.is_silent_about("Go build cache");
+    }
+    let objects = crate::support::walk(&store);
+    assert!(!objects.is_empty());
+    let once = |run: &Run| assert_eq!(run.stderr.matches("the Go build cache `http").count(), 1, "{run}");
+    for object in objects {
+        // The server finds out what was damaged on its own disk; what lies is caught by who takes it.
+        std::fs::write(object, "spoilt").unwrap();
+    }
+    assert_eq!(build(&mut lab, "three", &url).0, first);
+    let _ = server.kill();
+    let (package, compiled, run) = build(&mut lab, "four", &url);
+    assert_eq!((&package, compiled), (&first, true), "{run}");
+    once(&run);
+    // What a machine has serves without the store.
+    let (package, compiled, run) = build(&mut lab, "two", &url);
+    assert_eq!((package, compiled), (first, false), "{run}");
+    let feedstock = lab.hello("hello", "true", "");
+    lab.build(feedstock.root(), &["--go-cache", "ftp://x"]).fails_with(2).says("can't be used");
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use gonda_testkit::{HandMadeChannel, HandMadePackage, RawMember, Run, raw_tar, sha256};
+use gonda_testkit::{HandMadeChannel, HandMadePackage, RawMember, Run, private_mounts, raw_tar, sha256, skipped};
 use serde_json::Value;
 
-use crate::support::{Lab, here, walk};
+use crate::support::{GONDA, Lab, here, walk};
 
 const GO_BUILD: &str = "go build -o $PREFIX/bin/hello .";
 
@@ -160,4 +160,42 @@ fn an_interruption_leaves_nothing() {
         assert!(halves.is_empty(), "{halves:?}\n{run}");
         fs::remove_dir_all(lab.world.output()).unwrap();
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_script_that_forks_without_end() {
+    if !private_mounts() {
+        return skipped(here!(), "no namespaces here");
+    }
+    let lab = Lab::fake();
+    let script = "sh -c 'while :; do sleep 600 & done'";
+    let feedstock = lab.hello("hello", script, "");
+    let run = lab.build(feedstock.root(), &["--isolation", "strict", "--max-processes", "64"]);
+    run.fails_with(1).says("`--max-processes` raises the limit");
+    lab.has_no_package();
+}
+
+/// The caches are on a disk of their own, which holds little.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_script_that_fills_the_disk() {
+    if !private_mounts() {
+        return skipped(here!(), "no namespaces here");
+    }
+    let lab = Lab::fake();
+    let feedstock = lab.hello("hello", "echo begun; head -c 100M /dev/zero > big; sleep 600", "");
+    let build = |flags: &[&str]| {
+        let mount = format!("mount -t tmpfs -o size=128m disk '{}' && exec \"$@\"", lab.world.cache().display());
+        let mut command = lab.world.command_of("unshare", ["--user", "--map-root-user", "--mount", "sh", "-c", &mount]);
+        command
+            .arg("sh")
+            .arg(GONDA)
+            .args(lab.build_arguments(feedstock.root(), &[&["--isolation", "env"], flags].concat()));
+        lab.world.run(command)
+    };
+    build(&[]).fails_with(5).says("the job was ended: it left less than").says("--min-free-disk");
+    lab.has_no_package();
+    assert!(lab.logs().contains("begun"), "{}", lab.logs());
+    build(&["--min-free-disk", "lots"]).fails_with(2).says("a size such as");
 }

@@ -16,6 +16,7 @@ mod crossing;
 mod errors;
 mod hostile;
 mod jobs;
+mod kills;
 mod matrix;
 mod network;
 mod offline;

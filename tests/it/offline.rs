@@ -16,16 +16,16 @@ const GO_BUILD: &str = "go build -o $PREFIX/bin/hello .";
 const LOCK: &str = "gonda.conda-lock.yml";
 
 /// A feedstock whose source, toolchain and test requirement come over HTTP.
-struct Remote {
-    lab: Lab,
-    feedstock: Feedstock,
+pub struct Remote {
+    pub lab: Lab,
+    pub feedstock: Feedstock,
     channel: FileServer,
     /// Held, for it serves.
     _sources: FileServer,
 }
 
 impl Remote {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let lab = Lab::fake();
         let tool = HandMadePackage::new("tool", "1", "noarch").with_file("share/tool", "x", false);
         let more = HandMadeChannel::new(lab.world.path("more"), &[tool]);
@@ -45,11 +45,11 @@ impl Remote {
         Self { lab, feedstock, channel, _sources: sources }
     }
 
-    fn gonda(&self, command: &str, flags: &[&str]) -> Run {
+    pub fn gonda(&self, command: &str, flags: &[&str]) -> Run {
         self.lab.world.gonda(self.arguments(command, flags))
     }
 
-    fn arguments(&self, command: &str, flags: &[&str]) -> Vec<std::ffi::OsString> {
+    pub fn arguments(&self, command: &str, flags: &[&str]) -> Vec<std::ffi::OsString> {
         let url = self.channel.url();
         let mut arguments: Vec<std::ffi::OsString> = vec![command.into(), self.feedstock.root().into()];
         arguments.extend(["-c", &url, "--output-dir"].map(std::ffi::OsString::from));
@@ -162,6 +162,13 @@ fn a_lock_holds_builds_to_it() {
     let sum = lock["package"][0]["hash"]["sha256"].as_str().unwrap();
     fs::write(&lock_file, text.replace(sum, &"0".repeat(64))).unwrap();
     remote.gonda("build", &["--locked"]).fails_with(4).says("by its sha256");
+    // What a test needs is held too.
+    let of_tests = lock["package"].as_sequence().unwrap().iter().find(|package| package["name"] == "tool").unwrap();
+    let sum = of_tests["hash"]["sha256"].as_str().unwrap();
+    fs::write(&lock_file, text.replace(sum, &"0".repeat(64))).unwrap();
+    remote.gonda("build", &["--locked"]).fails_with(4).says("the channel has another `tool");
+    fs::write(&lock_file, text.replace("name: tool\n", "name: tool-no-more\n")).unwrap();
+    remote.gonda("build", &["--locked"]).fails_with(4).says("a test's environment has `tool");
     // A package that is there no more.
     let version = lock["package"][0]["version"].as_str().unwrap();
     fs::write(&lock_file, text.replace(&format!("version: {version}\n"), "version: 0.0.1\n")).unwrap();

@@ -77,7 +77,7 @@ fn what_cannot_be_solved_is_said() {
     let channel = channel(&world);
     feedstock.write("recipe/conda_build_config.yaml", VARIANT.replace("1.4", "9.9"));
     render(&world, &feedstock, &["--finalize", "solve", "-c", &channel.url()])
-        .fails_with(3)
-        .prints("host environment of `counter`")
+        .succeeds()
+        .prints("is not final, its requirements stay as written: could not solve the host environment of `counter`")
         .prints("libsum 9.9.*");
 }

@@ -48,10 +48,13 @@ pub(crate) fn build(package: &str, release: bool) -> Result<PathBuf> {
     executable(command, package)
 }
 
-/// Builds a package's bench and returns its path. gonda is named beside it, so that both are made of the same crates.
-pub(crate) fn build_bench(package: &str, bench: &str) -> Result<PathBuf> {
-    let arguments = ["bench", "--no-run", "--package", package, "--package", "gonda", "--bench", bench, "--locked"];
-    executable(cargo(arguments), bench)
+/// Builds the program that a bench of packing starts, for release. gonda is named beside it, so that both are made of the
+/// same crates.
+pub(crate) fn build_packer() -> Result<PathBuf> {
+    let arguments = ["build", "--release", "--package", "gonda", "--package", "gonda-packager", "--bin", "pack"];
+    let mut command = cargo(arguments);
+    command.arg("--locked");
+    executable(command, "pack")
 }
 
 /// Runs cargo, and returns the program of that name that it has built.

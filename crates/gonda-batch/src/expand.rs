@@ -17,7 +17,8 @@ pub(crate) trait Names {
     fn entry(&self, path: &str) -> Option<Entry>;
 }
 
-/// `%X%`, `%X:a=b%`, `%X:~n,m%`, `%1`, `%~dp0`, `%*`, `%%`.
+/// `%X%`, `%X:a=b%`, `%X:~n,m%`, and in a script `%1`, `%~dp0`, `%*`, `%%`. On a command line – that of `cmd /c` or of
+/// `for /f` – what means no variable stays as it is.
 pub(crate) fn percent(line: &str, names: &dyn Names, in_script: bool) -> String {
     let chars: Vec<char> = line.chars().collect();
     let mut out = String::new();
@@ -29,22 +30,27 @@ pub(crate) fn percent(line: &str, names: &dyn Names, in_script: bool) -> String 
             continue;
         }
         let rest = &chars[at + 1..];
+        if !in_script {
+            let (text, used) = defined_variable(rest, names).unwrap_or_else(|| ("%".to_owned(), 0));
+            out.push_str(&text);
+            at += 1 + used;
+            continue;
+        }
         match rest.first() {
-            Some('%') if in_script => {
+            Some('%') => {
                 out.push('%');
                 at += 2;
             }
-            Some('*') if in_script => {
+            Some('*') => {
                 out.push_str(&names.arguments());
                 at += 2;
             }
-            Some(digit) if in_script && digit.is_ascii_digit() => {
+            Some(digit) if digit.is_ascii_digit() => {
                 out.push_str(&names.argument(digit.to_digit(10).unwrap_or(0) as usize));
                 at += 2;
             }
             _ => {
-                if in_script
-                    && rest.first() == Some(&'~')
+                if rest.first() == Some(&'~')
                     && let Some((text, used)) = modified_argument(rest, names)
                 {
                     out.push_str(&text);
@@ -80,6 +86,17 @@ fn variable(rest: &[char], names: &dyn Names) -> (String, usize) {
         Some(value) => modify(&value, modifier).map_or((String::new(), 0), |value| (value, end + 1)),
         None => colon_only(rest, end, names),
     }
+}
+
+/// The same for a variable that there is.
+fn defined_variable(rest: &[char], names: &dyn Names) -> Option<(String, usize)> {
+    let end = rest.iter().position(|c| *c == '%').filter(|end| *end > 0)?;
+    let inner: String = rest[..end].iter().collect();
+    let value = names.variable(&inner).or_else(|| {
+        let (name, modifier) = inner.split_once(':')?;
+        modify(&names.variable(name)?, modifier)
+    });
+    value.map(|value| (value, end + 1))
 }
 
 fn colon_only(rest: &[char], end: usize, names: &dyn Names) -> (String, usize) {

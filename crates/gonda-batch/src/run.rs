@@ -286,15 +286,13 @@ impl<'h> Machine<'h> {
     fn run_one(&mut self, node: &Node, streams: &Streams) -> Done {
         match node {
             Node::Nothing => Ok(Flow::Next(true)),
+            Node::Remark { text, quiet } => {
+                self.show(text, *quiet);
+                Ok(Flow::Next(true))
+            }
             Node::Simple { text, quiet } => {
                 let text = self.text(text);
-                if self.echo && !quiet && !text.trim().is_empty() {
-                    let text = text.trim_start();
-                    // Behind arguments, cmd prints a blank.
-                    let blank = if text.contains(is_delimiter) { " " } else { "" };
-                    let line = format!("\r\n{}>{text}{blank}\r\n", self.folder);
-                    self.put(&Sink::Host(Stream::Output), line.as_bytes());
-                }
+                self.show(&text, *quiet);
                 self.command(&text, streams, false)
             }
             Node::And(left, right) => match self.run(left, streams)? {
@@ -338,6 +336,17 @@ impl<'h> Machine<'h> {
                 }
             }
             Node::For { kind, variable, set, body } => self.for_(kind, *variable, set, body, streams),
+        }
+    }
+
+    /// Prints a command behind the prompt, where echo is on.
+    fn show(&mut self, text: &str, quiet: bool) {
+        let text = text.trim_start();
+        if self.echo && !quiet && !text.is_empty() {
+            // Behind arguments, cmd prints a blank.
+            let blank = if text.contains(is_delimiter) { " " } else { "" };
+            let line = format!("\r\n{}>{text}{blank}\r\n", self.folder);
+            self.put(&Sink::Host(Stream::Output), line.as_bytes());
         }
     }
 

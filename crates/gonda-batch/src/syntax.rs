@@ -34,7 +34,11 @@ pub(crate) enum Node {
         set: String,
         body: Box<Node>,
     },
-    /// `rem`, or nothing.
+    /// `rem`, with all that follows it.
+    Remark {
+        text: String,
+        quiet: bool,
+    },
     Nothing,
 }
 
@@ -252,10 +256,11 @@ impl<'a> Reader<'a> {
         } else if self.keyword("for") {
             self.loop_()?
         } else if self.keyword("rem") {
+            let start = self.at - "rem".len();
             while !matches!(self.peek(), None | Some('\n')) {
                 self.at += 1;
             }
-            Node::Nothing
+            Node::Remark { text: self.text[start..self.at].iter().collect(), quiet }
         } else {
             return self.simple(redirections, quiet);
         };

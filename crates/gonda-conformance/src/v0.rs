@@ -154,25 +154,12 @@ fn output_json(output: &Output, recipe: &Path) -> Result<Value> {
         (Some(noarch), _) => serde_json::to_value(noarch)?,
         (None, _) => Value::Null,
     };
-    let mut value = json!({
-        "filename": output.filename(),
-        "name": output.name,
-        "version": output.version,
-        "build_string": output.build_string,
-        "build_number": output.build_number,
-        "subdir": output.subdir(),
-        "noarch": noarch,
-        "skip": output.skip,
-        "requirements": serde_json::to_value(&output.requirements)?,
-        "depends": output.depends,
-        "build": output.sections.build,
-        "about": output.sections.about,
-        "test": output.sections.test,
-        "source": output.sections.source,
-        "extra": output.sections.extra,
-        "hash_contents": output.hash_contents,
-        "used_vars": output.used_vars,
-    });
+    let mut value = output.to_json();
+    if let Some(map) = value.as_object_mut() {
+        // The set has no such keys; it names the platforms of a case, and the hash is in the build string.
+        map.retain(|key, _| !matches!(key.as_str(), "target_platform" | "build_platform" | "hash"));
+        map.insert("noarch".to_owned(), noarch);
+    }
     let folders = [
         (recipe.to_string_lossy().into_owned(), "<RECIPE_DIR>"),
         (v0::paths::prefix().to_owned(), "<PREFIX>"),

@@ -92,6 +92,19 @@ type Question = (Vec<String>, Vec<String>, Subdir, Vec<String>, Vec<String>);
 /// Filled by who asks first; the others wait.
 type Answer = Arc<OnceCell<Vec<RepoDataRecord>>>;
 
+/// Why there is no answer.
+enum Failed {
+    /// No set of packages fulfils the requirements.
+    Unsolvable(Error),
+    Otherwise(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Otherwise(error)
+    }
+}
+
 impl std::fmt::Debug for Channels {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Channels").field("channels", &self.names()).field("offline", &self.offline).finish()
@@ -171,15 +184,27 @@ impl Channels {
     /// [`Kind::Unavailable`]: a channel that can't be read, or requirements that no set of packages fulfils, with the
     /// solver's explanation as the cause. [`Kind::Usage`]: a spec that is none.
     pub async fn solve(&self, request: &SolveRequest) -> Result<Vec<RepoDataRecord>> {
+        self.attempt(request).await?
+    }
+
+    /// As [`Channels::solve`], but that no set of packages fulfils the requirements is an answer, the inner error.
+    ///
+    /// # Errors
+    /// As [`Channels::solve`], but for that.
+    pub async fn attempt(&self, request: &SolveRequest) -> Result<Result<Vec<RepoDataRecord>>> {
         let specs = parse_specs(&request.what, &request.specs)?;
         if specs.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Ok(Vec::new()));
         }
         let records = self.records(request, &specs).await?;
         let question = question(request, &records)?;
         let answer =
             Arc::clone(self.solved.lock().unwrap_or_else(PoisonError::into_inner).entry(question).or_default());
-        answer.get_or_try_init(|| self.solve_among(request, specs, records)).await.cloned()
+        match answer.get_or_try_init(|| self.solve_among(request, specs, records)).await {
+            Ok(records) => Ok(Ok(records.clone())),
+            Err(Failed::Unsolvable(error)) => Ok(Err(error)),
+            Err(Failed::Otherwise(error)) => Err(error),
+        }
     }
 
     /// Chooses among all records that may matter, channel by channel.
@@ -188,7 +213,7 @@ impl Channels {
         request: &SolveRequest,
         specs: Vec<MatchSpec>,
         records: Vec<Vec<Arc<RepoDataRecord>>>,
-    ) -> Result<Vec<RepoDataRecord>> {
+    ) -> Result<Vec<RepoDataRecord>, Failed> {
         let constraints = parse_specs(&request.what, &request.constraints)?;
         let found: BTreeSet<PackageName> =
             records.iter().flatten().map(|record| record.package_record.name.clone()).collect();
@@ -212,7 +237,8 @@ impl Channels {
                 records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
                 Ok(records)
             }
-            Err(error) => Err(self.unsolvable(request, &specs, &found, error)),
+            Err(SolveError::Cancelled) => Err(Error::new(Kind::Interrupted, "solving was cancelled").into()),
+            Err(error) => Err(Failed::Unsolvable(self.unsolvable(request, &specs, &found, error))),
         }
     }
 
@@ -396,7 +422,6 @@ impl Channels {
     ) -> Error {
         let explanation = match error {
             SolveError::Unsolvable(reasons) => reasons.join("\n").trim().to_owned(),
-            SolveError::Cancelled => return Error::new(Kind::Interrupted, "solving was cancelled"),
             other => other.to_string(),
         };
         let unknown: Vec<String> = specs

@@ -20,6 +20,22 @@ pub(crate) const PATH_SEPARATOR: char = ':';
 #[cfg(windows)]
 pub(crate) const PATH_SEPARATOR: char = ';';
 
+/// How many bytes are free on the disk of a folder, for who isn't root. `None` where the system doesn't say.
+pub(crate) fn free_space(folder: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let disk = nix::sys::statvfs::statvfs(folder).ok()?;
+        #[allow(clippy::useless_conversion, reason = "the types differ from system to system")]
+        let (blocks, size) = (u64::from(disk.blocks_available()), u64::from(disk.fragment_size()));
+        blocks.checked_mul(size)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
+}
+
 /// The folders of the system part of PATH.
 pub(crate) fn system_path() -> Vec<PathBuf> {
     #[cfg(not(windows))]

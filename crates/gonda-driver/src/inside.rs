@@ -1,5 +1,5 @@
 //! What gonda is when a job starts it: the maker of a room, the interpreter of batch files, the `go` of a cross
-//! build, the runner of foreign programs.
+//! build, the runner of foreign programs, Go's way to a shared build cache.
 //!
 //! gonda itself is seen in a room that asks for it ([`RoomSpec::own`](crate::isolation::RoomSpec)), and knows by its
 //! name or its first argument what it was started for. There is one thread and one purpose then; nothing else may start
@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::process::Relay;
-use crate::{Kind, batch, crossing, isolation};
+use crate::{Kind, batch, crossing, go_cache, isolation};
 
 /// The first argument of a gonda that starts a program with other variables: `NAME=VALUE` and `-NAME` follow, then `--` and
 /// the program with its arguments.
@@ -27,6 +27,9 @@ pub fn started_inside(args: impl IntoIterator<Item = OsString>) -> Option<u8> {
     }
     if first == Some(OsStr::new(batch::INTERPRETER)) {
         return Some(batch::interpret(args.iter().skip(1).cloned(), std::env::vars_os()));
+    }
+    if first == Some(OsStr::new(go_cache::HELPER)) {
+        return Some(go_cache::help(args.get(1).map(OsString::as_os_str), std::env::var_os("GOCACHE").as_deref()));
     }
     if first == Some(OsStr::new(WITH)) {
         return Some(with(&args[1..]));

@@ -19,6 +19,7 @@ pub mod cache;
 pub mod channels;
 pub mod crossing;
 pub mod environment;
+pub mod go_cache;
 pub mod host;
 pub mod index;
 pub mod info;

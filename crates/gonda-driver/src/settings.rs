@@ -49,6 +49,8 @@ pub struct Settings {
     pub jobs: usize,
     /// What a job's GOCACHE starts with.
     pub go_cache: GoCacheMode,
+    /// What a job may take of the machine.
+    pub limits: Limits,
     /// Which C compiler cgo gets; `None` leaves it to the recipe's `extra.gonda.cgo`.
     pub cgo_compiler: Option<CgoCompiler>,
     /// Go's module settings, from the user's configuration.
@@ -175,13 +177,37 @@ impl CgoCompiler {
 }
 
 /// What a job's GOCACHE starts with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum GoCacheMode {
     /// The standard library as gonda itself compiled it; nothing of other jobs.
     #[default]
     Private,
     /// Whatever jobs before it compiled, as they left it: for recipes that one trusts.
     Shared,
+    /// As `Private`, and what it lacks comes from a store that machines share, and goes there: for stores whose writers one
+    /// trusts. An `http`, `https` or `s3` url.
+    Store(url::Url),
+}
+
+/// What a job may take of the machine, so that a script that has gone wild doesn't take the machine with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How many processes and threads the scripts of a job may have at once. It holds in namespaces: for who isn't root
+    /// always, for root from Linux 6.14.
+    pub processes: u32,
+    /// How many bytes of the cache's disk a job leaves free; of a disk that is fuller than that already, half of what it
+    /// found. 0 switches this off.
+    pub free_disk: u64,
+}
+
+impl Default for Limits {
+    /// Processes for a large Go build on this machine, which starts some compilers for each processor, with a dozen threads
+    /// each; and 1 GiB.
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let processes = 4096_usize.saturating_add(processors.saturating_mul(256));
+        Self { processes: u32::try_from(processes).unwrap_or(u32::MAX), free_disk: 1 << 30 }
+    }
 }
 
 /// Go's own settings, as far as the user may choose them.

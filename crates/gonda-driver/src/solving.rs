@@ -3,6 +3,7 @@
 //! that go.mod asks for (`build/environments.rs`), `gonda render --finalize solve` just solves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use gonda_recipe::{DiskWorld, Env, Output, PinnedOutput, Rendering, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
@@ -11,7 +12,7 @@ use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::Selection;
 use crate::settings::{CgoCompiler, Settings};
 use crate::zig::Zig;
-use crate::{Events, Result};
+use crate::{Error, Events, Result};
 
 /// The solved environments of an output.
 pub(crate) struct Solved {
@@ -72,11 +73,13 @@ pub(crate) async fn finalize(
 }
 
 /// The outputs of a rendering, finalised with environments solved from channels, nothing built. Outputs that need one
-/// another are solved without each other, as `conda render` does; what is skipped stays as it was rendered.
+/// another are solved without each other, as `conda render` does; what is skipped stays as it was rendered. So do the
+/// requirements of an environment that can't be solved, with a warning (conda-build's render.py, `finalize_metadata`).
 ///
 /// # Errors
-/// A channel that can't be asked; an environment that can't be solved; pins that can't be made.
+/// A channel that can't be asked; pins that can't be made of solved environments.
 pub async fn finalized(selection: &Selection, settings: &Settings, events: &Events) -> Result<Vec<Output>> {
+    selection.refuse_unknown_platforms()?;
     let rendering = &selection.rendering;
     let names = settings.channels.resolve(rendering.channel_sources.as_deref());
     let channels = Channels::open(settings.channel_settings(names), events.clone())?;
@@ -88,12 +91,35 @@ pub async fn finalized(selection: &Selection, settings: &Settings, events: &Even
             outputs.push(output.clone());
             continue;
         }
-        let chooser = FromChannels { channels: &channels, settings, name: &output.name, left_out: &own };
-        let (output, _) = finalize(rendering, index, &finished, &settings.caller_environment, &chooser).await?;
+        let unsolved = Mutex::default();
+        let chooser =
+            FromChannels { channels: &channels, settings, name: &output.name, left_out: &own, unsolved: &unsolved };
+        let finalized = finalize(rendering, index, &finished, &settings.caller_environment, &chooser).await;
+        let unsolved = unsolved.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let output = match finalized {
+            // Without its environment a pin may not be there to be made.
+            Err(_) if !unsolved.is_empty() => output.clone(),
+            finalized => finalized?.0,
+        };
+        for error in &unsolved {
+            events.warn("", not_final(&output, error));
+        }
         finished.push(output.pinned());
         outputs.push(output);
     }
     Ok(outputs)
+}
+
+/// What to say of an environment that can't be solved.
+fn not_final(output: &Output, error: &Error) -> String {
+    let mut text = format!("`{}` is not final, its requirements stay as written: {error}", output.filename());
+    if let Some(cause) = &error.cause {
+        text.push_str(&format!(":\n{cause}"));
+    }
+    if let Some(help) = &error.help {
+        text.push_str(&format!("\n{help}"));
+    }
+    text
 }
 
 /// Solves with nothing but channels.
@@ -104,6 +130,8 @@ struct FromChannels<'a> {
     name: &'a str,
     /// Packages that are not asked for: the recipe's own, which are not built yet.
     left_out: &'a BTreeSet<&'a str>,
+    /// Why environments can't be solved; they count as empty.
+    unsolved: &'a Mutex<Vec<Error>>,
 }
 
 impl Choose for FromChannels<'_> {
@@ -125,7 +153,10 @@ impl Choose for FromChannels<'_> {
             virtual_packages: channels::virtual_packages(platform, native)?,
             local: None,
         };
-        self.channels.solve(&request).await
+        Ok(self.channels.attempt(&request).await?.unwrap_or_else(|unsolvable| {
+            self.unsolved.lock().unwrap_or_else(PoisonError::into_inner).push(unsolvable);
+            Vec::new()
+        }))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::channels::{self, Channels, LocalChannel, SolveRequest};
 use crate::crossing::{self, Emulator};
 use crate::environment::{self, Share};
 use crate::isolation::{self, Bind, Mode, Reach, Room, RoomSpec, paths};
+use crate::lock::Locked;
 use crate::process::{Command, Exit};
 use crate::script::{self, ActivatedEnv, activate_bat, activate_sh};
 use crate::settings::{Network, Settings, TestMode};
@@ -107,6 +108,8 @@ pub struct Testbed<'a> {
     pub packages: &'a LocalChannel,
     /// Where logs go.
     pub logs: &'a Path,
+    /// What holds the environments of tests, where a lock does.
+    pub locked: Option<Locked<'a>>,
 }
 
 impl Testbed<'_> {
@@ -198,18 +201,30 @@ impl Machine for Bench<'_> {
 
     async fn make_environment(&self, request: EnvironmentRequest) -> Result<Vec<InstalledPackage>> {
         let native = Subdir::current() == Some(request.platform);
-        let records = self
+        let locked = self.bed.locked.and_then(|locked| Some((locked, locked.test_constraints()?)));
+        let solved = self
             .bed
             .channels
             .solve(&SolveRequest {
                 what: request.what,
                 specs: request.specs,
-                constraints: Vec::new(),
+                constraints: locked.as_ref().map(|(_, constraints)| constraints.clone()).unwrap_or_default(),
                 platform: request.platform,
                 virtual_packages: channels::virtual_packages(request.platform, native)?,
                 local: Some(self.bed.packages.clone()),
             })
-            .await?;
+            .await;
+        let records = match &locked {
+            None => solved?,
+            Some((locked, _)) => {
+                let records = solved.map_err(|error| locked.unsolvable("test", error))?;
+                // The recipe's own packages are built, not locked.
+                let others: Vec<&RepoDataRecord> =
+                    records.iter().filter(|record| !self.bed.packages.holds(record)).collect();
+                locked.check_members(&others)?;
+                records
+            }
+        };
         let prefix = &request.prefix;
         environment::install(self.bed.channels, &records, request.platform, prefix, prefix, Share::Private).await?;
         let mut solved = self.solved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -276,6 +291,7 @@ impl Bench<'_> {
     /// The test's folders are seen where they are: a test environment has its real prefix.
     async fn run_in_room(&self, command: Command, platform: Subdir, log: &Path) -> Result<Exit> {
         let mut spec = RoomSpec::new(&self.room);
+        spec.processes = self.bed.settings.limits.processes;
         spec.binds.push(Bind { disk: self.root.clone(), seen: self.root.clone(), writable: true });
         let machine = self.bed.settings.build_platform;
         let crossing = crossing::Facts {

@@ -18,6 +18,7 @@ mod compiled;
 mod entry;
 mod error;
 mod extract;
+pub mod fuzz;
 mod host;
 mod inspect;
 mod paths;

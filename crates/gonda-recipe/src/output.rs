@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use rattler_conda_types::Subdir;
 use rattler_conda_types::package::RunExportsJson;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Which format an output was written in; decides how its script and tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,6 +48,10 @@ pub struct Output {
     pub skip: bool,
     /// The platform the package is for (conda's `target_platform`; `noarch` packages have one too).
     pub target_platform: Subdir,
+    /// The target platform as the variant names it, where conda knows none of that name (`linux-cos5-64`). Such an
+    /// output can be rendered and not be built; `target_platform` is then the usual platform of the same system, or
+    /// `noarch` where the system is unknown too.
+    pub unknown_platform: Option<String>,
     /// The platform the build runs on.
     pub build_platform: Subdir,
     /// Requirements as rendered, in the recipe's order.
@@ -92,13 +96,46 @@ impl Output {
     /// The subdir of the channel that the package goes to: `noarch`, or the target platform.
     #[must_use]
     pub fn subdir(&self) -> String {
-        if self.noarch.is_some() { "noarch".to_owned() } else { self.target_platform.to_string() }
+        if self.noarch.is_some() { "noarch" } else { self.platform() }.to_owned()
+    }
+
+    /// The target platform's name, known to conda or not.
+    #[must_use]
+    pub fn platform(&self) -> &str {
+        self.unknown_platform.as_deref().unwrap_or(self.target_platform.as_str())
     }
 
     /// `<name>-<version>-<build string>.conda`.
     #[must_use]
     pub fn filename(&self) -> String {
         format!("{}-{}-{}.conda", self.name, self.version, self.build_string)
+    }
+
+    /// The documented JSON form: what `gonda render --format json` writes and the conformance set is held against.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "version": self.version,
+            "build_string": self.build_string,
+            "build_number": self.build_number,
+            "subdir": self.subdir(),
+            "noarch": self.noarch,
+            "skip": self.skip,
+            "filename": self.filename(),
+            "target_platform": self.platform(),
+            "build_platform": self.build_platform.as_str(),
+            "requirements": self.requirements,
+            "depends": self.depends,
+            "build": self.sections.build,
+            "about": self.sections.about,
+            "test": self.sections.test,
+            "source": self.sections.source,
+            "extra": self.sections.extra,
+            "used_vars": self.used_vars,
+            "hash_contents": self.hash_contents,
+            "hash": self.hash,
+        })
     }
 }
 

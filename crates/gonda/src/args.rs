@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// The caches: what they take, and making them smaller
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// A Go build cache that machines share
+    #[command(subcommand)]
+    Gocache(GoCacheCommand),
     /// Make and index local channels
     #[command(subcommand)]
     Channel(ChannelCommand),
@@ -147,8 +150,9 @@ pub(crate) struct BuildArgs {
     pub(crate) isolation: Option<IsolationArg>,
 
     /// What a job's GOCACHE starts with: `private`, the standard library as gonda compiled it; `shared`, whatever jobs
-    /// before it left there, for recipes that you trust
-    #[arg(long, value_name = "MODE")]
+    /// before it left there, for recipes that you trust; or, beside what is private, a store that machines share, by its
+    /// `http`, `https` or `s3` url, for stores whose writers you trust
+    #[arg(long, value_name = "MODE|URL")]
     pub(crate) go_cache: Option<String>,
 
     /// The C compiler of recipes with cgo: `conda`, the channel's, as they ask for it; `zig`, one `zig` package for all
@@ -179,6 +183,14 @@ pub(crate) struct BuildArgs {
     /// Processors that all jobs share
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<usize>,
+
+    /// How many processes and threads the scripts of a job may have at once, in namespaces
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(64..))]
+    pub(crate) max_processes: Option<u32>,
+
+    /// How much of the cache's disk a job leaves free, `500M` or `1G`; a job that leaves less is ended
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) min_free_disk: Option<String>,
 
     /// End all other jobs as soon as one fails
     #[arg(long)]
@@ -353,6 +365,23 @@ pub(crate) enum CacheCommand {
     },
     /// Remove everything; waits for running builds
     Clean,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GoCacheCommand {
+    /// Serve a folder to `--go-cache http://…`; whoever reaches it can read it and write to it
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7090")]
+    pub(crate) listen: std::net::SocketAddr,
+
+    /// Where compiled packages are kept; a folder of the caches by default
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

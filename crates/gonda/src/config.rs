@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use gonda_driver::go_cache;
 use gonda_driver::isolation::Isolation;
-use gonda_driver::settings::{CgoCompiler, ChannelChoice, GoCacheMode, GoSettings, Network, Settings, TestMode};
+use gonda_driver::settings::{
+    CgoCompiler, ChannelChoice, GoCacheMode, GoSettings, Limits, Network, Settings, TestMode,
+};
 use gonda_driver::{Error, Kind, Result};
 use rattler_conda_types::Subdir;
 use serde::Deserialize;
@@ -26,6 +29,8 @@ pub(crate) struct Layer {
     pub(crate) go_cache: Option<String>,
     pub(crate) cgo_compiler: Option<String>,
     pub(crate) jobs: Option<usize>,
+    pub(crate) max_processes: Option<u32>,
+    pub(crate) min_free_disk: Option<String>,
     pub(crate) compression_level: Option<i32>,
     pub(crate) goproxy: Option<String>,
     pub(crate) gonosumdb: Option<String>,
@@ -49,6 +54,8 @@ impl Layer {
             go_cache: self.go_cache.or(lower.go_cache),
             cgo_compiler: self.cgo_compiler.or(lower.cgo_compiler),
             jobs: self.jobs.or(lower.jobs),
+            max_processes: self.max_processes.or(lower.max_processes),
+            min_free_disk: self.min_free_disk.or(lower.min_free_disk),
             compression_level: self.compression_level.or(lower.compression_level),
             goproxy: self.goproxy.or(lower.goproxy),
             gonosumdb: self.gonosumdb.or(lower.gonosumdb),
@@ -166,6 +173,8 @@ fn from_variables(surroundings: &Surroundings) -> Result<Layer> {
         go_cache: text("GONDA_GO_CACHE"),
         cgo_compiler: text("GONDA_CGO_COMPILER"),
         jobs: number("GONDA_JOBS")?.and_then(|value| usize::try_from(value).ok()),
+        max_processes: number("GONDA_MAX_PROCESSES")?.and_then(|value| u32::try_from(value).ok()),
+        min_free_disk: text("GONDA_MIN_FREE_DISK"),
         compression_level: number("GONDA_COMPRESSION_LEVEL")?.and_then(|value| i32::try_from(value).ok()),
         goproxy: text("GONDA_GOPROXY"),
         gonosumdb: text("GONDA_GONOSUMDB"),
@@ -272,8 +281,15 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
     let go_cache = match layer.go_cache.as_deref() {
         None | Some("private") => GoCacheMode::Private,
         Some("shared") => GoCacheMode::Shared,
-        Some(other) => return Err(wrong_value("go-cache", other, "private or shared")),
+        Some(url) if url.contains("://") => GoCacheMode::Store(go_cache::check_url(url)?),
+        Some(other) => return Err(wrong_value("go-cache", other, "private, shared or a store's url")),
     };
+    let mut limits = Limits::default();
+    limits.processes = layer.max_processes.unwrap_or(limits.processes);
+    if let Some(text) = &layer.min_free_disk {
+        limits.free_disk =
+            bytes(text).ok_or_else(|| wrong_value("min-free-disk", text, "a size such as 500M or 1G"))?;
+    }
     let cgo_compiler = layer
         .cgo_compiler
         .as_deref()
@@ -301,6 +317,7 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         compression_level: layer.compression_level,
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         go_cache,
+        limits,
         cgo_compiler: cgo_compiler.transpose()?,
         go: GoSettings {
             goproxy: layer.goproxy,
@@ -310,6 +327,14 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
         },
         caller_environment: surroundings.environment.clone(),
     })
+}
+
+/// A number of bytes, or with `K`, `M`, `G` or `T` of their powers of 1024.
+fn bytes(text: &str) -> Option<u64> {
+    let units = [('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30), ('T', 1 << 40)];
+    let unit = units.into_iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)));
+    let (number, size) = unit.unwrap_or((text, 1));
+    number.parse::<u64>().ok()?.checked_mul(size)
 }
 
 /// The platform that gonda itself runs on.
@@ -384,5 +409,14 @@ mod tests {
         let error =
             resolve(Layer::default(), &surroundings(dir.path(), &[("GONDA_CONFIG", "c.toml")]), None).unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
+    }
+
+    #[test]
+    fn sizes() {
+        let sizes = ["0", "12", "3K", "500M", "2G", "1T", "", "G", "1.5G", "1g", "-1", "99999999999T"].map(bytes);
+        let some = |size: u64| Some(size);
+        let known = [some(0), some(12), some(3 << 10), some(500 << 20), some(2 << 30), some(1 << 40)];
+        assert_eq!(sizes[..6], known);
+        assert!(sizes[6..].iter().all(Option::is_none), "{sizes:?}");
     }
 }

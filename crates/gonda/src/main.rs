@@ -17,7 +17,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use gonda_driver::{Error, Kind, Result};
 
-use crate::args::{ChannelCommand, Cli, Command};
+use crate::args::{ChannelCommand, Cli, Command, GoCacheCommand};
 use crate::config::Surroundings;
 use crate::report::Reporter;
 
@@ -64,6 +64,9 @@ fn run(cli: &Cli, surroundings: &Surroundings, reporter: &Reporter) -> Result<Ex
         Command::Verify(args) => commands::verify::run(args, reporter, format),
         Command::Rebuild(args) => block_on(commands::rebuild::run(args, surroundings, reporter, format))?,
         Command::Cache(command) => commands::cache::run(command, surroundings, reporter, format),
+        Command::Gocache(GoCacheCommand::Serve(args)) => {
+            block_on(commands::gocache::serve(args, surroundings, reporter, format))?
+        }
         Command::Channel(ChannelCommand::Bootstrap(args)) => {
             block_on(commands::channel::bootstrap(args, surroundings, reporter, format))?
         }

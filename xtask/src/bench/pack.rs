@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::measure::measure;
 use super::table::{self, Goal, Row};
-use crate::project::{build_bench, output, scratch};
+use crate::project::{build_packer, output, scratch};
 use crate::setup::{self, Python};
 
 /// conda-build's level, which conda-package-handling has by default.
@@ -22,21 +22,20 @@ pub(super) fn run(megabytes: u64, runs: usize) -> Result<()> {
         bail!("no runs, no medians");
     }
     setup::crates()?;
-    let packer = build_bench("gonda-packager", "pack")?;
+    let packer = build_packer()?;
     let handling = setup::optional("conda-package-handling", setup::packer());
     let rattler = setup::optional("py-rattler-build", setup::peer());
     let folder = tempfile::Builder::new().prefix("bench-pack-").tempdir_in(scratch()?)?;
     let bench = Bench { packer, tree: folder.path().join("tree"), made: folder.path().join("made") };
     let size = make_tree(&bench.tree, &setup::go_root()?, megabytes * 1_000_000)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from).to_string();
-    let (one, all) = ("1", threads.as_str());
+    let all = threads.as_str();
 
     let mut rows = [
         format!("conda-package-handling, level {SMALL}"),
         format!("gonda, level {SMALL}, threads: {all}"),
         format!("py-rattler-build, level {PEER_LEVEL}, threads: {all}"),
         format!("gonda, default, threads: {all}"),
-        format!("gonda, default, threads: {one}"),
         format!("zstd alone with gonda's settings, threads: {all}"),
     ]
     .map(Row::new);
@@ -50,8 +49,7 @@ pub(super) fn run(megabytes: u64, runs: usize) -> Result<()> {
             bench.once(&mut rows[2], bench.python(python, RATTLER, &[PEER_LEVEL, all]))?;
         }
         bench.once(&mut rows[3], bench.gonda("default", all))?;
-        bench.once(&mut rows[4], bench.gonda("default", one))?;
-        rows[5].runs.push(measure(bench.zstd("default", all))?);
+        rows[4].runs.push(measure(bench.zstd("default", all))?);
     }
     let wall = |row: usize| rows[row].wall();
     let of = |row: usize, other: usize| match (rows[row].size, rows[other].size) {
@@ -64,8 +62,7 @@ pub(super) fn run(megabytes: u64, runs: usize) -> Result<()> {
         Goal::at_most(format!("level {SMALL}, size of conda-package-handling's"), of(1, 0), 1.0),
         Goal::at_least("default, times faster than py-rattler-build", wall(2) / wall(3), 3.0),
         Goal::at_most("default, size of py-rattler-build's", of(3, 2), 1.0),
-        Goal::at_most("default, size with all threads of that with one", of(3, 4), 1.0),
-        Goal::at_most("default, peak in MiB beyond that of zstd alone", peak(3) - peak(5), 150.0),
+        Goal::at_most("default, peak in MiB beyond that of zstd alone", peak(3) - peak(4), 150.0),
     ];
     table::print(&format!("a tree of {} MB, medians of {runs} runs", size / 1_000_000), &rows, &goals);
     Ok(())

@@ -33,6 +33,21 @@ const TABLE: &[(&[&str], Sign, &str)] = &[
         "the disk is full: free some space, or set another cache folder with `GONDA_CACHE_DIR`",
     ),
     (
+        &["cannot fork"],
+        Sign::Plain,
+        "the script has as many processes and threads as it may, or the machine has: `--max-processes` raises the limit",
+    ),
+    (
+        &["resource temporarily unavailable"],
+        Sign::Plain,
+        "the script has as many processes and threads as it may, or the machine has: `--max-processes` raises the limit",
+    ),
+    (
+        &["signal: killed"],
+        Sign::Plain,
+        "the kernel ended a process of the script, as it does when memory runs out: run fewer at once with `--jobs`",
+    ),
+    (
         &["gopath/go.mod exists but should not"],
         Sign::Plain,
         "an ancient Go was chosen, because no newer one could be installed: write `{{ compiler('go') }} >=1.N` to see why",

@@ -24,6 +24,7 @@ impl Job {
             channels: &self.common.channels,
             packages: &local,
             logs: &settings.output_dir.join("logs"),
+            locked: self.locked()?,
         };
         let summary = bed.test(&artifact.path, Some(&self.output.tests), &self.common.events, &self.name).await;
         match summary {

@@ -86,6 +86,10 @@ impl Job {
         }
         let folder = match layer.offer(&wanted).await? {
             Offer::Serves(folder) => folder,
+            // The store has what the layer lacks, or gets it from this job.
+            Offer::Grows(_) if matches!(self.common.request.settings.go_cache, GoCacheMode::Store(_)) => {
+                return Ok(None);
+            }
             Offer::Grows(growth) => {
                 self.compile(checkout, solved, room, &growth).await?;
                 growth.finish().await?

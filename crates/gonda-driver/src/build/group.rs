@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use gonda_recipe::PinnedOutput;
 
+use super::disk::leaving_room;
 use super::job::{Common, Job, Next};
 use super::matrix::Planned;
 use super::sources::Source;
@@ -83,15 +84,20 @@ async fn attempt(
             continue;
         }
         let mut job = Job::new(&common, planned);
-        let result = match job.decide(checkout, source, &finished, answers).await {
-            Ok(Next::Build(..)) if answered => return None,
-            Ok(Next::Build(solved, inputs)) => job.make(checkout, &solved, &inputs).await,
-            Ok(Next::Done(status)) => {
-                answered |= matches!(status, Status::Unchanged(_));
-                Ok(status)
-            }
+        let work = async {
+            Ok(match job.decide(checkout, source, &finished, answers).await? {
+                Next::Build(..) if answered => None,
+                Next::Build(solved, inputs) => Some(job.make(checkout, &solved, &inputs).await?),
+                Next::Done(status) => Some(status),
+            })
+        };
+        let settings = &common.request.settings;
+        let result = match leaving_room(&settings.cache_root, settings.limits.free_disk, work).await {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => return None,
             Err(error) => Err(error),
         };
+        answered |= matches!(result, Ok(Status::Unchanged(_)));
         let script_failed = result.as_ref().is_err_and(|error| error.kind == Kind::Build);
         let status = result.unwrap_or_else(Status::Failed);
         let ok = !status.is_failure();

@@ -14,7 +14,7 @@ use super::{top_level, truth, windows};
 use crate::environment::{self, Share};
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
 use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
-use crate::settings::Network;
+use crate::settings::{GoCacheMode, Network};
 use crate::solving::Solved;
 use crate::source::git_report;
 use crate::stage::{self, Stage};
@@ -60,6 +60,7 @@ impl Job {
         let (build_platform, target) = (self.output.build_platform, self.output.target_platform);
         let mut spec = RoomSpec::new(checkout.workspace.path().join(format!("r{}", self.index)));
         spec.merged = merged;
+        spec.processes = settings.limits.processes;
         if mode.has_fixed_paths() && !merged {
             let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
             let shared =
@@ -73,6 +74,8 @@ impl Job {
         spec.binds = script::passed_files(&self.script_settings(checkout, solved));
         let crossing = self.crossing(checkout, solved)?;
         crossing::equip(&mut spec, mode, &crossing);
+        // What Go asks for a shared build cache is gonda itself.
+        spec.own |= matches!(settings.go_cache, GoCacheMode::Store(_));
         // On Windows a compiler is a command, not a program of gonda's own.
         let zig = solved.zig.as_ref().filter(|_| cfg!(unix));
         let tools = zig.map(|_| checkout.workspace.path().join(format!("zig{}", self.index)));
@@ -153,6 +156,7 @@ impl Job {
             git_folders: self.git_folders(checkout, &seen.src_dir),
             batch: seen.own.as_ref().map(|own| own.join(paths::PROGRAM)).unwrap_or_default(),
             go_proxy: network.go_proxy(),
+            go_cache_program: network.go_cache_program(seen),
             ..self.script_settings(checkout, solved)
         };
         let rendering = &self.common.selection.rendering;

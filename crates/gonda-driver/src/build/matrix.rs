@@ -49,13 +49,14 @@ impl Matrix {
     /// Orders what was selected.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for recipes that need each other.
+    /// [`Kind::Usage`] for recipes that need each other, and for outputs for a platform that conda doesn't know.
     pub(super) fn new(selected: Vec<(Arc<Request>, Vec<Arc<Selection>>)>) -> Result<Self> {
         let mut groups = Vec::new();
         let mut names = Names::default();
         let mut noarch = BTreeMap::new();
         for (request, selections) in selected {
             for selection in selections {
+                selection.refuse_unknown_platforms()?;
                 let outputs = &selection.rendering.outputs;
                 for indices in by_work_folder(outputs) {
                     let planned = indices.iter().map(|&index| {

@@ -7,6 +7,7 @@
 mod attribution;
 mod budget;
 mod check;
+mod disk;
 mod environments;
 mod fetch;
 mod floor;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::job::Job;
 use super::modules::has_go;
 use crate::Result;
-use crate::isolation::{Reach, SERVICE};
+use crate::go_cache;
+use crate::isolation::{Reach, SERVICE, SeenPaths, paths};
 use crate::modules::{Proxy, ProxyRecord};
 use crate::script::Attempts;
 use crate::settings::Network;
@@ -29,6 +30,12 @@ impl ScriptNetwork {
     /// GOPROXY.
     pub(super) fn go_proxy(&self) -> Option<String> {
         self.proxy.as_ref().map(|proxy| proxy.goproxy(self.mode == Network::On))
+    }
+
+    /// GOCACHEPROG: gonda itself, as the script sees it, which asks the proxy for the Go build cache that machines share.
+    pub(super) fn go_cache_program(&self, seen: &SeenPaths) -> Option<String> {
+        let url = self.proxy.as_ref()?.go_cache_url()?;
+        go_cache::command(&seen.own.as_ref()?.join(paths::PROGRAM), &url)
     }
 
     /// What gonda's proxy has served so far.
@@ -80,9 +87,14 @@ impl Job {
         let in_room = mode != Network::On && isolation.has_fixed_paths();
         let proxy = match has_go(solved) {
             true => {
-                let offline = self.common.request.settings.offline || mode == Network::Off;
+                let settings = &self.common.request.settings;
+                let offline = settings.offline || mode == Network::Off;
                 let store = self.module_store(build_prefix, offline)?;
-                Some(Arc::new(if in_room { store.proxy_at(SERVICE) } else { store.serve().await? }))
+                let go_cache = self.common.session.go_cache(settings, &self.common.events)?;
+                Some(Arc::new(match in_room {
+                    true => store.proxy_at(SERVICE, go_cache),
+                    false => store.serve_with(go_cache).await?,
+                }))
             }
             false => None,
         };

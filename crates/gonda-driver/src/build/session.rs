@@ -7,9 +7,10 @@ use super::blocking;
 use super::budget::Budget;
 use crate::cache::{self, InUse};
 use crate::channels::Channels;
+use crate::go_cache::SharedGoCache;
 use crate::isolation::Mode;
 use crate::modules::{ModuleStore, ProxySettings};
-use crate::settings::Settings;
+use crate::settings::{GoCacheMode, Settings};
 use crate::{Events, Result};
 
 /// What stores differ in: upstream, whether it is asked, and answers that are given in its place.
@@ -25,6 +26,7 @@ struct Inner {
     channels: Mutex<HashMap<Vec<String>, Arc<Channels>>>,
     /// What several jobs ask for at once is fetched once.
     stores: Mutex<HashMap<StoreKey, ModuleStore>>,
+    go_cache: Mutex<Option<Arc<SharedGoCache>>>,
     /// Nothing is removed from the caches while it is held.
     _in_use: InUse,
 }
@@ -46,6 +48,7 @@ impl Session {
             budget,
             channels: Mutex::default(),
             stores: Mutex::default(),
+            go_cache: Mutex::default(),
             _in_use: in_use,
         })))
     }
@@ -94,5 +97,21 @@ impl Session {
         let store = ModuleStore::open(settings)?;
         known.insert(key, store.clone());
         Ok(store)
+    }
+
+    /// The Go build cache that machines share, opened once; `None` where the user chose another mode.
+    ///
+    /// # Errors
+    /// A url that can't be used.
+    pub(super) fn go_cache(&self, settings: &Settings, events: &Events) -> Result<Option<Arc<SharedGoCache>>> {
+        let GoCacheMode::Store(url) = &settings.go_cache else { return Ok(None) };
+        let mut known = self.0.go_cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cache) = &*known {
+            return Ok(Some(Arc::clone(cache)));
+        }
+        let environment = (!settings.offline).then_some(&settings.caller_environment);
+        let cache = Arc::new(SharedGoCache::open(url, &settings.cache_root, environment, events.clone())?);
+        *known = Some(Arc::clone(&cache));
+        Ok(Some(cache))
     }
 }

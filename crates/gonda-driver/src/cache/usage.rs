@@ -34,6 +34,7 @@ const PARTS: &[Part] = &[
     Part { name: "gomod", what: "Go modules, as downloaded", depth: 0 },
     Part { name: "modsets", what: "Go modules, extracted", depth: 1 },
     Part { name: "gocache", what: "Go's compiled packages", depth: 1 },
+    Part { name: "gostore", what: "Go's compiled packages, shared", depth: 3 },
     Part { name: "finished", what: "finished packages", depth: 1 },
     Part { name: "work", what: "folders of jobs", depth: 1 },
 ];
@@ -138,7 +139,7 @@ pub fn prune(cache_root: &Path, age: Duration, events: &Events) -> Result<Remove
         if part.depth == 0 {
             continue;
         }
-        for entry in entries(&folder)? {
+        for entry in entries_at(&folder, part.depth)? {
             let old = last_use(&entry).and_then(|used| used.elapsed().ok()).is_some_and(|unused| unused > age);
             if old && !is_lock(&entry) {
                 remove(&entry, &mut removed)?;
@@ -167,6 +168,15 @@ pub fn clean(cache_root: &Path, events: &Events) -> Result<Removed> {
         }
     }
     Ok(removed)
+}
+
+/// What lies so deep below a folder: 1 is what is in it.
+fn entries_at(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
+    let mut found = entries(folder)?;
+    for _ in 1..depth {
+        found = found.iter().map(|folder| entries(folder)).collect::<Result<Vec<_>>>()?.concat();
+    }
+    Ok(found)
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -49,6 +49,12 @@ impl LocalChannel {
         !made || self.seen.contains(&(subdir.clone(), record.identifier.to_file_name()))
     }
 
+    /// Whether a record is of this folder.
+    pub(crate) fn holds(&self, record: &RepoDataRecord) -> bool {
+        let folder = std::path::absolute(&self.folder);
+        record.url.to_file_path().is_ok_and(|file| folder.is_ok_and(|folder| file.starts_with(folder)))
+    }
+
     /// The first of the hidden packages that a text names.
     pub(super) fn hidden_in(&self, text: &str) -> Option<&str> {
         let is_word = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);

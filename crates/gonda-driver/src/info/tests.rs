@@ -27,6 +27,7 @@ pub(crate) fn output(format: RecipeFormat) -> Output {
         noarch: None,
         skip: false,
         target_platform: Subdir::LinuxAarch64,
+        unknown_platform: None,
         build_platform: Subdir::Linux64,
         requirements: Requirements::default(),
         depends: vec!["b  >=1".into(), "a".into()],

@@ -70,6 +70,7 @@ pub(super) struct Setup {
     overlays: Vec<Overlay>,
     pub(super) links: Vec<Link>,
     pub(super) formats: Vec<Format>,
+    pub(super) processes: u32,
     network: Network,
     program: String,
     args: Vec<String>,
@@ -146,6 +147,7 @@ impl Setup {
                 .collect::<Result<_>>()?,
             links: Vec::new(),
             formats: Vec::new(),
+            processes: 0,
             network: match reach {
                 Reach::Everything => Network::Machine,
                 Reach::Loopback(serve) => Network::Own { service: serve.is_some().then_some(SERVICE) },
@@ -313,7 +315,7 @@ fn inside() -> Step<u8> {
         std::process::exit(i32::from(Kind::Interrupted.exit_code()));
     });
 
-    limit();
+    limit(setup.processes);
     let mut command = std::process::Command::new(&setup.program);
     command.args(&setup.args).current_dir(&setup.cwd).env_clear().envs(&setup.env).stdin(Stdio::null());
     let child = match command.spawn() {
@@ -341,17 +343,14 @@ fn inside() -> Step<u8> {
     }
 }
 
-/// How many processes and threads a script may have at once, if its user is not root, whom the kernel doesn't limit. A
-/// large Go build on a large machine has some thousands.
-const PROCESSES: u64 = 16_384;
 /// How much more likely a script is to be ended than others when memory runs out, of 1000: before gonda itself, and
 /// before what else the user runs.
 const FIRST_TO_GO: &str = "500";
 
 /// Keeps a script that has gone wild from taking the machine with it, as far as the system allows.
-fn limit() {
+fn limit(processes: u32) {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    for (resource, most) in [(Resource::RLIMIT_NPROC, PROCESSES), (Resource::RLIMIT_CORE, 0)] {
+    for (resource, most) in [(Resource::RLIMIT_NPROC, u64::from(processes)), (Resource::RLIMIT_CORE, 0)] {
         if let Ok((_, hard)) = getrlimit(resource) {
             let most = most.min(hard);
             // Who can't be limited has lower limits already.
@@ -359,6 +358,29 @@ fn limit() {
         }
     }
     let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
+}
+
+/// The first Linux in which a process namespace has a highest process number of its own. Before, writing that would
+/// change the machine's.
+const OWN_PID_MAX: (u32, u32) = (6, 14);
+/// Low numbers, which the kernel gives out only once.
+const RESERVED_PIDS: u32 = 300;
+
+/// Limits the processes of the room for root as well, whom RLIMIT_NPROC doesn't hold. Called while this process has its
+/// powers over the new namespace, and its `/proc` is mounted.
+fn limit_pids(processes: u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if kernel_version(&release).is_some_and(|version| version >= OWN_PID_MAX) {
+        // Where the kernel refuses, RLIMIT_NPROC stays.
+        let _ = std::fs::write("/proc/sys/kernel/pid_max", processes.saturating_add(RESERVED_PIDS).to_string());
+    }
+}
+
+/// Major and minor version: `6.14.0-rc1-x` is 6, 14.
+fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let (major, rest) = release.split_once('.')?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    Some((major.parse().ok()?, rest.get(..end)?.parse().ok()?))
 }
 
 fn read_setup() -> Step<Setup> {
@@ -378,7 +400,11 @@ fn make_room(setup: &Setup) -> Step<()> {
     step("making mounts private", mount(NONE, "/", NONE, private, NONE))?;
     let root = setup.dir.join("root");
     let in_root = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
-    step("mounting a root", mount(Some("root"), &root, Some("tmpfs"), MsFlags::MS_NODEV, Some("mode=0755")))?;
+    // Layers in memory are as large as they get; else there is nothing in it but mount points.
+    let size = if setup.overlays.iter().any(|overlay| overlay.memory) { "50%" } else { "5%" };
+    let options = format!("mode=0755,size={size}");
+    let mounted = mount(Some("root"), &root, Some("tmpfs"), MsFlags::MS_NODEV, Some(options.as_str()));
+    step("mounting a root", mounted)?;
 
     // The system.
     for folder in ["/usr", "/etc"].iter().chain(SYSTEM_FOLDERS).map(Path::new) {
@@ -407,7 +433,10 @@ fn make_room(setup: &Setup) -> Step<()> {
     let shared_memory = in_root(Path::new("/dev/shm"));
     if shared_memory.is_dir() {
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        step("mounting `/dev/shm`", mount(Some("shm"), &shared_memory, Some("tmpfs"), flags, Some("mode=1777")))?;
+        step(
+            "mounting `/dev/shm`",
+            mount(Some("shm"), &shared_memory, Some("tmpfs"), flags, Some("mode=1777,size=25%")),
+        )?;
     }
     let processes = in_root(Path::new("/proc"));
     make_folder(&processes)?;
@@ -451,6 +480,7 @@ fn make_room(setup: &Setup) -> Step<()> {
     for link in &setup.links {
         replace_by_link(link)?;
     }
+    limit_pids(setup.processes);
     register_formats(&setup.formats)?;
     for (index, _) in setup.overlays.iter().enumerate() {
         let lower = format!("{ASIDE}/lower{index}");
@@ -614,6 +644,12 @@ mod tests {
             interpreter: "/opt/x".into(),
         };
         assert_eq!(super::registration(&format), r":foreign-pe:M:0:\x4d\x5a\x00:\xff\xff\x00:/opt/x:FP");
+    }
+
+    #[test]
+    fn kernel_versions() {
+        let versions = ["6.18.5", "6.14.0-rc1", "5.4-generic", "6", "x.y"].map(super::kernel_version);
+        assert_eq!(versions, [Some((6, 18)), Some((6, 14)), Some((5, 4)), None, None]);
     }
 
     #[test]

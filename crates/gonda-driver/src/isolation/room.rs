@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Mode, Reach, paths, remove_all};
 use crate::process::{self, Command, Exit};
+use crate::settings::Limits;
 use crate::{Error, Kind, Result, host};
 
 /// What a room is made of.
@@ -30,6 +31,8 @@ pub struct RoomSpec {
     pub own: bool,
     /// Files of a [`BuildEnv::Shared`] that are links in this room.
     pub links: Vec<Link>,
+    /// How many processes and threads a command may have at once ([`crate::settings::Limits`]).
+    pub processes: u32,
     /// Programs of other platforms that something in the room runs. Without namespaces, or where the kernel doesn't
     /// let a namespace have its own (before Linux 6.7), they are left out.
     pub formats: Vec<Format>,
@@ -48,6 +51,7 @@ impl RoomSpec {
             binds: Vec::new(),
             own: false,
             links: Vec::new(),
+            processes: Limits::default().processes,
             formats: Vec::new(),
         }
     }
@@ -421,6 +425,7 @@ impl Room {
         }
         binds.extend(self.spec.binds.iter().cloned());
         let mut setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
+        setup.processes = self.spec.processes;
         setup.links.clone_from(&self.spec.links);
         setup.formats.clone_from(&self.spec.formats);
         let ended = super::mounts::run(setup, reach, command.hidden, on_line, log).await;

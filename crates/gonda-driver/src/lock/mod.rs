@@ -38,6 +38,9 @@ use crate::{Error, Kind, Result, environment};
 /// The file's name.
 pub const FILE_NAME: &str = "gonda.conda-lock.yml";
 
+/// The category of what tests need.
+const TEST: &str = "test";
+
 /// An output's build, as a lock holds it.
 #[derive(Debug, Clone, Default)]
 pub struct LockedOutput {
@@ -267,6 +270,40 @@ impl Locked<'_> {
         drift.extend(
             locked.values().map(|package| format!("the {environment} environment has no `{}` any more", package.name)),
         );
+        self.lock.no_drift(drift)
+    }
+
+    /// Match specs that hold the environments that tests share a category for; a package that they have in several builds is
+    /// held by [`Locked::check_members`] alone. `None` where the lock has none: it was written elsewhere, or without tests.
+    #[must_use]
+    pub fn test_constraints(&self) -> Option<Vec<String>> {
+        let mut builds: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for package in self.packages(TEST) {
+            builds.entry(&package.name).or_default().insert(package.constraint());
+        }
+        let once = builds.values().filter(|builds| builds.len() == 1);
+        (!builds.is_empty()).then(|| once.flatten().cloned().collect())
+    }
+
+    /// Whether all packages of a test's environment are locked ones, and their archives are the same.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`], with what has changed.
+    pub fn check_members(&self, records: &[&RepoDataRecord]) -> Result<()> {
+        let mut drift = Vec::new();
+        for record in records {
+            let found = Package::new(record, "", "");
+            let same = |package: &&Package| {
+                (&package.name, &package.version, &package.build) == (&found.name, &found.version, &found.build)
+            };
+            match self.packages(TEST).find(same) {
+                None => drift.push(format!("a test's environment has `{}` now", found.constraint())),
+                Some(package) if package.hash.get("sha256") != found.hash.get("sha256") => {
+                    drift.push(format!("the channel has another `{}` now, by its sha256", package.constraint()));
+                }
+                Some(_) => {}
+            }
+        }
         self.lock.no_drift(drift)
     }
 

@@ -160,3 +160,22 @@ fn other_files_are_no_locks() {
         assert_eq!(Lock::read(folder.path()).unwrap_err().kind, Kind::Usage, "{text}");
     }
 }
+
+#[test]
+fn environments_of_tests() {
+    let mut world = World::new();
+    let test = &mut world.output.environments[2].2;
+    test.push(record("tool", "1", "h0", "one"));
+    test.push(record("tool", "2", "h0", "two"));
+    let lock = world.lock();
+    let locked = lock.output("linux-64/tool").unwrap();
+    // Two tests have another `tool` each: a solve can't be held to both.
+    assert_eq!(locked.test_constraints().unwrap(), ["go ==1.26.8 h0"]);
+    let check = |records: &[RepoDataRecord]| said(locked.check_members(&records.iter().collect::<Vec<_>>()));
+    assert_eq!(check(&[record("go", "1.26.8", "h0", "go"), record("tool", "2", "h0", "two")]), "-");
+    assert_eq!(check(&[record("tool", "3", "h0", "three")]), "a test's environment has `tool ==3 h0` now");
+    assert_eq!(check(&[record("tool", "1", "h0", "x")]), "the channel has another `tool ==1 h0` now, by its sha256");
+    world.output.environments.pop();
+    let lock = world.lock();
+    assert_eq!(lock.output("linux-64/tool").unwrap().test_constraints(), None);
+}

@@ -21,6 +21,7 @@ use super::record::ProxyRecord;
 use super::request::{Part, Request};
 use super::store::{Answer, ModuleStore, ProxySettings, lock};
 use super::upstream::Miss;
+use crate::go_cache::{self, SharedGoCache};
 use crate::{Error, Kind, Result};
 
 /// A module proxy; it stops when dropped.
@@ -28,6 +29,7 @@ use crate::{Error, Kind, Result};
 pub struct Proxy {
     address: SocketAddr,
     store: ModuleStore,
+    go_cache: Option<Arc<SharedGoCache>>,
     record: Arc<Mutex<ProxyRecord>>,
     /// One for each listener.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -47,6 +49,11 @@ impl Proxy {
         if direct && self.store.ends_in_direct() { format!("{},direct", self.url()) } else { self.url() }
     }
 
+    /// Where a job's helper finds the Go build cache that machines share, if there is one.
+    pub(crate) fn go_cache_url(&self) -> Option<String> {
+        self.go_cache.as_ref().map(|_| format!("{}{}", self.url(), go_cache::PREFIX))
+    }
+
     /// Answers on a listener that is bound to this proxy's address: in a network namespace, for example. Must be called
     /// within tokio's runtime, which answers in the background.
     ///
@@ -56,7 +63,9 @@ impl Proxy {
     pub fn answer_on(&self, listener: TcpListener) -> Result<()> {
         listener.set_nonblocking(true).map_err(no_listener)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(no_listener)?;
-        let task = tokio::spawn(accept(listener, self.store.clone(), Arc::clone(&self.record)));
+        let served =
+            Served { store: self.store.clone(), go_cache: self.go_cache.clone(), record: Arc::clone(&self.record) };
+        let task = tokio::spawn(accept(listener, served));
         lock(&self.tasks).push(task);
         Ok(())
     }
@@ -91,18 +100,23 @@ impl ModuleStore {
     /// # Errors
     ///
     /// When nothing can be bound.
-    #[allow(clippy::unused_async, reason = "a runtime must be there")]
     pub async fn serve(&self) -> Result<Proxy> {
+        self.serve_with(None).await
+    }
+
+    /// The same, with a Go build cache below [`go_cache::PREFIX`].
+    #[allow(clippy::unused_async, reason = "a runtime must be there")]
+    pub(crate) async fn serve_with(&self, go_cache: Option<Arc<SharedGoCache>>) -> Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(no_listener)?;
-        let proxy = self.proxy_at(listener.local_addr().map_err(no_listener)?);
+        let proxy = self.proxy_at(listener.local_addr().map_err(no_listener)?, go_cache);
         proxy.answer_on(listener)?;
         Ok(proxy)
     }
 
     /// A proxy for one job that will be given its listeners ([`Proxy::answer_on`]).
     #[must_use]
-    pub fn proxy_at(&self, address: SocketAddr) -> Proxy {
-        Proxy { address, store: self.clone(), record: Arc::default(), tasks: Mutex::default() }
+    pub(crate) fn proxy_at(&self, address: SocketAddr, go_cache: Option<Arc<SharedGoCache>>) -> Proxy {
+        Proxy { address, store: self.clone(), go_cache, record: Arc::default(), tasks: Mutex::default() }
     }
 }
 
@@ -110,7 +124,15 @@ fn no_listener(error: io::Error) -> Error {
     Error::new(Kind::Machine, "could not listen on loopback for gonda's module proxy").because(error)
 }
 
-async fn accept(listener: tokio::net::TcpListener, store: ModuleStore, record: Arc<Mutex<ProxyRecord>>) {
+/// What a proxy's connections share.
+#[derive(Clone)]
+struct Served {
+    store: ModuleStore,
+    go_cache: Option<Arc<SharedGoCache>>,
+    record: Arc<Mutex<ProxyRecord>>,
+}
+
+async fn accept(listener: tokio::net::TcpListener, served: Served) {
     // Dropped with this task, and all connections with it.
     let mut connections = JoinSet::new();
     loop {
@@ -121,11 +143,11 @@ async fn accept(listener: tokio::net::TcpListener, store: ModuleStore, record: A
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                     continue;
                 };
-                let (store, record) = (store.clone(), Arc::clone(&record));
+                let served = served.clone();
                 connections.spawn(async move {
                     let service = service_fn(move |request| {
-                        let (store, record) = (store.clone(), Arc::clone(&record));
-                        async move { Ok::<_, Infallible>(respond(&request, &store, &record).await) }
+                        let served = served.clone();
+                        async move { Ok::<_, Infallible>(respond(request, &served).await) }
                     });
                     // A client that goes away is no concern of ours.
                     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -138,11 +160,12 @@ async fn accept(listener: tokio::net::TcpListener, store: ModuleStore, record: A
 
 type Body = BoxBody<Bytes, io::Error>;
 
-async fn respond(
-    request: &hyper::Request<Incoming>,
-    store: &ModuleStore,
-    record: &Mutex<ProxyRecord>,
-) -> Response<Body> {
+async fn respond(request: hyper::Request<Incoming>, served: &Served) -> Response<Body> {
+    let Served { store, go_cache, record } = served;
+    if let (Some(go_cache), true) = (go_cache, request.uri().path().starts_with(go_cache::PREFIX)) {
+        let response = go_cache::answer(request, go_cache::PREFIX, &**go_cache).await;
+        return response.map(|body| body.map_err(|never| match never {}).boxed());
+    }
     if request.method() != Method::GET {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "a module proxy is asked with GET");
     }

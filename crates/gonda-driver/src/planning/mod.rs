@@ -60,6 +60,20 @@ impl Selection {
             self.target
         ))
     }
+
+    /// Rendering takes any name for a platform, as conda-build does; who solves or builds must know it.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`]: an output is for a platform that conda doesn't know.
+    pub(crate) fn refuse_unknown_platforms(&self) -> Result<()> {
+        let mut outputs = self.rendering.outputs.iter().filter(|output| !output.skip);
+        let unknown = outputs.find_map(|output| output.unknown_platform.as_deref());
+        unknown.map_or(Ok(()), |platform| {
+            Err(Error::new(Kind::Usage, format!("the target platform `{platform}` is not known")).help(
+                "`target_platform` is a platform such as `linux-64` or `osx-arm64`; see the recipe's variant files",
+            ))
+        })
+    }
 }
 
 /// Renders a recipe for all that was selected.

@@ -89,6 +89,9 @@ pub(super) fn defaults(paths: &SeenPaths, settings: &Settings) -> IndexMap<Strin
     set("GOTOOLCHAIN", "local".to_owned());
     // The per-user file that `go env -w` writes.
     set("GOENV", "off".to_owned());
+    if let Some(program) = &settings.go_cache_program {
+        set("GOCACHEPROG", program.clone());
+    }
     if let Some(proxy) = &settings.go_proxy {
         set("GOPROXY", proxy.clone());
     }

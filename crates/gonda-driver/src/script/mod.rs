@@ -66,6 +66,8 @@ pub struct Settings {
     pub source_date_epoch: i64,
     /// `GOPROXY`.
     pub go_proxy: Option<String>,
+    /// GOCACHEPROG; `None` where Go has its GOCACHE alone.
+    pub go_cache_program: Option<String>,
     /// More for Go: GOSUMDB, GONOSUMDB, GOPRIVATE, GOFLAGS … from settings of gonda.
     pub go_environment: IndexMap<String, String>,
     /// The version of the solved `go`, if it is known.
@@ -96,6 +98,7 @@ impl Default for Settings {
             cpu_count: 1,
             source_date_epoch: 315_532_800,
             go_proxy: None,
+            go_cache_program: None,
             go_environment: IndexMap::new(),
             go_version: None,
             zig: None,

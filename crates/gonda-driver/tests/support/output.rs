@@ -18,6 +18,7 @@ pub(crate) fn output(format: RecipeFormat, scripts: Vec<Script>) -> Output {
         noarch: None,
         skip: false,
         target_platform: Subdir::Linux64,
+        unknown_platform: None,
         build_platform: Subdir::Linux64,
         requirements: Requirements::default(),
         depends: Vec::new(),

@@ -185,7 +185,6 @@ fn headers_that_ask_for_too_much() {
     assert_eq!(error, "its headers ask for more bytes than those of any real program");
 }
 
-/// The fuzz body: whatever the bytes, an answer without panic.
 #[test]
 fn fuzz_over_seeds() {
     let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
@@ -216,9 +215,6 @@ fn fuzz_over_seeds() {
         if round % 7 == 0 {
             bytes.truncate(random() as usize % bytes.len());
         }
-        if let Some(Ok(binary)) = Binary::parse(&bytes) {
-            let claims = crate::truth::Claims { subdir: Some(Subdir::OsxArm64), ..Default::default() };
-            let _ = crate::truth::check("bin/x", &binary, &claims);
-        }
+        crate::fuzz::read_any_binary(&bytes);
     }
 }

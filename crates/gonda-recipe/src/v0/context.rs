@@ -17,20 +17,45 @@ use super::spec;
 use super::variant::native_compiler;
 use super::version::apply_pin;
 
-const FUNCTIONS: &[&str] = &[
-    "load_setup_py_data",
-    "load_setuptools",
-    "load_npm",
-    "load_file_regex",
-    "load_file_data",
-    "load_str_data",
-    "pin_compatible",
-    "pin_subpackage",
-    "compiler",
-    "stdlib",
-    "cdt",
-    "ccache",
-    "resolved_packages",
+/// The functions and their parameters; without a list, any are taken. Names that conda-build gives itself are left out,
+/// as nobody else should.
+const FUNCTIONS: &[(&str, Option<&[&str]>)] = &[
+    ("load_setup_py_data", Some(&["setup_file", "from_recipe_dir", "recipe_dir"])),
+    ("load_setuptools", Some(&["setup_file", "from_recipe_dir", "recipe_dir"])),
+    ("load_npm", Some(&[])),
+    ("load_file_regex", Some(&["load_file", "regex_pattern", "from_recipe_dir", "recipe_dir"])),
+    ("load_file_data", None),
+    ("load_str_data", None),
+    (
+        "pin_compatible",
+        Some(&[
+            "package_name",
+            "lower_bound",
+            "upper_bound",
+            "min_pin",
+            "max_pin",
+            "permit_undefined_jinja",
+            "exact",
+            "bypass_env_check",
+        ]),
+    ),
+    (
+        "pin_subpackage",
+        Some(&[
+            "subpackage_name",
+            "min_pin",
+            "max_pin",
+            "exact",
+            "permit_undefined_jinja",
+            "allow_no_other_outputs",
+            "skip_build_id",
+        ]),
+    ),
+    ("compiler", Some(&["language"])),
+    ("stdlib", Some(&["language"])),
+    ("cdt", Some(&["package_name"])),
+    ("ccache", Some(&["method"])),
+    ("resolved_packages", Some(&["env", "bypass_env_check"])),
 ];
 
 /// Functions whose result is not settled by the variant alone.
@@ -117,6 +142,8 @@ pub(crate) struct JinjaContext<'c, 's> {
     pub(crate) contents: &'c Contents,
     /// Whether something was asked that the variant alone does not settle.
     pub(crate) dynamic: Cell<bool>,
+    /// Names that are known to be undefined, and stand for no text, so that a rendering comes to the next mistake.
+    pub(crate) passed_over: Vec<String>,
 }
 
 impl Context for JinjaContext<'_, '_> {
@@ -127,7 +154,7 @@ impl Context for JinjaContext<'_, '_> {
             self.dynamic.set(true);
             return Some(Value::from(name.as_str()));
         }
-        if let Some(function) = FUNCTIONS.iter().find(|function| **function == name) {
+        if let Some((function, _)) = FUNCTIONS.iter().find(|(function, _)| *function == name) {
             if DYNAMIC_FUNCTIONS.contains(function) {
                 self.dynamic.set(true);
             }
@@ -149,6 +176,9 @@ impl Context for JinjaContext<'_, '_> {
         }
         if name == "CONDA_BUILD_STATE" {
             return Some(Value::from("RENDER"));
+        }
+        if self.passed_over.iter().any(|passed| passed == name) {
+            return Some(Value::from(""));
         }
         self.namespace.evaluator.names().lookup(name)
     }
@@ -172,6 +202,7 @@ impl Context for JinjaContext<'_, '_> {
     }
 
     fn call(&self, function: &'static str, args: &Args) -> PyResult {
+        check_arguments(function, args)?;
         match function {
             "compiler" | "stdlib" => self.compiler(function, args),
             "cdt" => self.cdt(args),
@@ -193,6 +224,24 @@ impl Context for JinjaContext<'_, '_> {
             _ => self.load_setup_py(args),
         }
     }
+}
+
+/// Holds a call against the function's parameters.
+fn check_arguments(function: &str, args: &Args) -> Result<(), PyError> {
+    let known = FUNCTIONS.iter().find(|(name, _)| *name == function).and_then(|(_, parameters)| *parameters);
+    let Some(parameters) = known else { return Ok(()) };
+    let list = || parameters.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if let Some((name, _)) = args.named.iter().find(|(name, _)| !parameters.contains(&&**name)) {
+        return Err(PyError::type_error(format!("`{function}` has no argument `{name}`, but {}", list())));
+    }
+    if args.positional.len() > parameters.len() {
+        return Err(PyError::type_error(format!(
+            "`{function}` takes {} arguments at most, not {}",
+            parameters.len(),
+            args.positional.len()
+        )));
+    }
+    Ok(())
 }
 
 impl JinjaContext<'_, '_> {
@@ -217,6 +266,9 @@ impl JinjaContext<'_, '_> {
             if let Some(value) = self.environment(name) {
                 own.insert(Key::text(name), value);
             }
+        }
+        for (name, value) in self.script_variables() {
+            own.entry(Key::text(&name)).or_insert(value);
         }
         for (key, value) in self.variant().iter() {
             let upper = key.to_uppercase();
@@ -270,7 +322,10 @@ impl JinjaContext<'_, '_> {
             "CONDA_BUILD" | "PYTHONNOUSERSITE" | "NPY_DISTUTILS_APPEND_FLAGS" => text("1"),
             "CONDA_DEFAULT_ENV" | "PREFIX" => text(prefix),
             "ARCH" => text(self.target_platform().split_once('-').map_or(host_arch, |(_, arch)| arch)),
-            "BUILD_PREFIX" => text(paths::BUILD_PREFIX),
+            "BUILD_PREFIX" => {
+                self.dynamic.set(true);
+                text(if self.meta.build_is_host(self.session) { prefix } else { paths::BUILD_PREFIX })
+            }
             "SYS_PREFIX" | "ROOT" => text(paths::ROOT),
             "SYS_PYTHON" => text(paths::PYTHON),
             "SUBDIR" => text(host),
@@ -368,11 +423,17 @@ impl JinjaContext<'_, '_> {
         if !entries.is_empty() {
             self.dynamic.set(true);
         }
-        entries.iter().rev().find_map(|entry| match entry.split_once('=') {
-            Some((key, value)) => (key == name).then(|| Value::from(value)),
-            None if entry == name => self.session.world.environ().get(name).map(|value| Value::from(value.as_str())),
-            None => None,
-        })
+        self.script_variables().into_iter().rev().find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// What `script_env` sets: given values, and those of the caller's environment.
+    fn script_variables(&self) -> Vec<(String, Value)> {
+        let entries = self.meta.list("build", "script_env").into_iter();
+        let variable = |entry: String| match entry.split_once('=') {
+            Some((key, value)) => Some((key.to_owned(), Value::from(value))),
+            None => self.session.world.environ().get(&entry).map(|value| (entry.clone(), Value::from(value.as_str()))),
+        };
+        entries.filter_map(variable).collect()
     }
 
     /// Facts of the source's checkout, asked for only when a template uses them.
@@ -522,7 +583,8 @@ impl JinjaContext<'_, '_> {
             .environment_for_pins(self.session)
             .map_err(|error| PyError::new(ErrorKind::Runtime, error.into_errors().to_string()))?;
         let found = pins.iter().rev().find_map(|pin| {
-            let mut parts = pin.split_whitespace();
+            // At each blank: of two in a row, the version is what stands between them.
+            let mut parts = pin.split(' ');
             (parts.next() == Some(&*name)).then(|| parts.map(str::to_owned).collect::<Vec<_>>())
         });
         let mut compatibility = String::new();

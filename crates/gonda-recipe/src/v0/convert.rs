@@ -8,7 +8,7 @@ use rattler_conda_types::package::RunExportsJson;
 use serde_json::{Map, Value as Json};
 
 use super::emit;
-use super::error::{Fail, in_file};
+use super::error::Fail;
 use super::meta::{Meta, is_true, lookup};
 use super::session::Session;
 use super::variant::{list_of_text, text_of};
@@ -29,14 +29,7 @@ pub(crate) fn output(
     let name = meta.name(session)?;
     let version = meta.version(session)?;
     let build_string = meta.build_id(session)?;
-    let target = meta.config.variant.text("target_platform").unwrap_or(&session.build_platform);
-    let target_platform: Subdir = target.parse().map_err(|_| {
-        Fail::fatal(in_file(
-            &session.file,
-            format!("the target platform `{target}` is not known"),
-            Some("`target_platform` is a platform such as `linux-64` or `osx-arm64`"),
-        ))
-    })?;
+    let (target_platform, unknown_platform) = platform(&meta.target_subdir(session));
     let hash_contents = meta.hash_contents(session)?;
     let hash = if build_string.contains('h') { super::hash::hash(&hash_contents) } else { None };
     let hash = hash.filter(|hash| build_string.contains(hash.as_str()));
@@ -68,6 +61,7 @@ pub(crate) fn output(
         noarch,
         skip: meta.skip(),
         target_platform,
+        unknown_platform,
         build_platform,
         requirements: Requirements {
             build: list("build"),
@@ -101,6 +95,20 @@ pub(crate) fn output(
         version,
         build_string,
     })
+}
+
+/// A platform by its name; of one that conda doesn't know, its system's usual one, and the name.
+fn platform(name: &str) -> (Subdir, Option<String>) {
+    if let Ok(known) = name.parse() {
+        return (known, None);
+    }
+    let usual = match name.split('-').next() {
+        Some("linux") => Subdir::Linux64,
+        Some("osx") => Subdir::Osx64,
+        Some("win") => Subdir::Win64,
+        _ => Subdir::NoArch,
+    };
+    (usual, Some(name.to_owned()))
 }
 
 fn without_environments(requirements: &Map<String, Json>) -> Map<String, Json> {

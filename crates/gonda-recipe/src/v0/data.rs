@@ -19,10 +19,24 @@ pub(crate) fn parse(text: &str, format: &str) -> PyResult {
         }
         "toml" => {
             let value: toml::Table = toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
-            let value = serde_json::to_value(value).map_err(|error| wrong(error.to_string()))?;
-            Ok(from_json(&value))
+            Ok(from_json(&toml_json(toml::Value::Table(value))))
         }
         other => Err(PyError::value_error(format!("`{other}` is no known file format; json, yaml, yml and toml are"))),
+    }
+}
+
+/// TOML as JSON, dates as text.
+fn toml_json(value: toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(flag) => flag.into(),
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(items) => items.into_iter().map(toml_json).collect(),
+        toml::Value::Table(items) => {
+            serde_json::Value::Object(items.into_iter().map(|(key, value)| (key, toml_json(value))).collect())
+        }
     }
 }
 

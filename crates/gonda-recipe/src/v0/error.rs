@@ -15,7 +15,7 @@ use crate::{RecipeError, RecipeErrors};
 #[derive(Debug, Clone)]
 pub(crate) enum Fail {
     /// `CondaBuildUserError` and `SystemExit`: at some points rendering goes on with what it has.
-    User(Box<RecipeError>),
+    User(Box<RecipeErrors>),
     /// Anything else.
     Fatal(Box<RecipeErrors>),
 }
@@ -23,8 +23,7 @@ pub(crate) enum Fail {
 impl Fail {
     pub(crate) fn into_errors(self) -> RecipeErrors {
         match self {
-            Self::User(error) => RecipeErrors(vec![*error]),
-            Self::Fatal(errors) => *errors,
+            Self::User(errors) | Self::Fatal(errors) => *errors,
         }
     }
 
@@ -33,7 +32,25 @@ impl Fail {
     }
 
     pub(crate) fn user(error: RecipeError) -> Self {
-        Self::User(Box::new(error))
+        Self::User(Box::new(RecipeErrors(vec![error])))
+    }
+
+    /// `Ok` without failures, else [`Fail::several`].
+    pub(crate) fn all(failures: Vec<Self>) -> Result<(), Self> {
+        if failures.is_empty() { Ok(()) } else { Err(Self::several(failures)) }
+    }
+
+    /// Several failures as one, which is fatal if one of them is. What is said twice is said once.
+    pub(crate) fn several(failures: Vec<Self>) -> Self {
+        let fatal = failures.iter().any(|failure| matches!(failure, Self::Fatal(_)));
+        let mut errors: Vec<RecipeError> = Vec::new();
+        for error in failures.into_iter().flat_map(|failure| failure.into_errors().0) {
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+        }
+        let errors = Box::new(RecipeErrors(errors));
+        if fatal { Self::Fatal(errors) } else { Self::User(errors) }
     }
 
     /// A selector that can't be evaluated, in the recipe.
@@ -56,9 +73,25 @@ impl Fail {
     }
 }
 
+/// The name, if a mistake is that a name is undefined.
+pub(crate) fn undefined_name(error: &TemplateError) -> Option<&str> {
+    match &error.cause {
+        Cause::Runtime(error) if error.kind == ErrorKind::Undefined => {
+            error.message.strip_suffix("' is undefined").and_then(|name| name.strip_prefix('\''))
+        }
+        _ => None,
+    }
+}
+
 fn syntax_help(message: &str) -> Option<&'static str> {
     if message.starts_with("unexpected end of template:") {
         return Some("close it with the statement named");
+    }
+    if message.starts_with("unexpected end of template") || message.starts_with("unexpected char") {
+        return Some("expressions stand between `{{` and `}}`, statements between `{%` and `%}`, text between quotes");
+    }
+    if message.contains("unknown tag `end") {
+        return Some("take it out, or open what it closes before it");
     }
     if message.starts_with("no filter") || message.starts_with("no test") {
         return Some("jinja2's built-in filters and tests can be used; Python's string methods are another way");
@@ -88,6 +121,12 @@ fn runtime_help(error: &PyError) -> Option<&'static str> {
         }
         ErrorKind::Type if error.message.contains("concatenate") => {
             Some("turn numbers into text with the filter `string`, or join with `~`")
+        }
+        ErrorKind::Runtime if error.message.contains("among the host requirements") => {
+            Some("add it to the host requirements, or pin it with `pin_subpackage` if it is an output of this recipe")
+        }
+        ErrorKind::Runtime if error.message.contains("not there to be loaded") => {
+            Some("files are looked for in the source, or with `from_recipe_dir=True` beside the recipe")
         }
         ErrorKind::Limit => Some("templates are limited so that no recipe can use up time or memory"),
         _ => None,

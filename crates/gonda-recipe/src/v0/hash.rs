@@ -3,14 +3,28 @@
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
-/// JSON as Python's `json.dumps(value, sort_keys=True)` writes it: `", "` and `": "`, sorted keys, ASCII only.
-pub(crate) fn python_json(value: &Value) -> String {
+/// JSON as Python's `json.dumps(value, sort_keys=True)` writes it: `", "` and `": "`, sorted keys, ASCII only. With an
+/// indent, items stand on lines of their own, with so many blanks a level.
+pub(crate) fn python_json(value: &Value, indent: usize) -> String {
     let mut out = String::new();
-    write(&mut out, value);
+    write(&mut out, value, indent, 0);
     out
 }
 
-fn write(out: &mut String, value: &Value) {
+/// Ends an item of a collection: a comma if another follows, and a new line if there is an indent.
+fn separate(out: &mut String, comma: bool, indent: usize, depth: usize) {
+    out.push_str(match (comma, indent) {
+        (true, 0) => ", ",
+        (true, _) => ",",
+        (false, _) => "",
+    });
+    if indent > 0 {
+        out.push('\n');
+        out.push_str(&" ".repeat(indent * depth));
+    }
+}
+
+fn write(out: &mut String, value: &Value, indent: usize, depth: usize) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
@@ -22,10 +36,11 @@ fn write(out: &mut String, value: &Value) {
         Value::Array(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push_str(", ");
-                }
-                write(out, item);
+                separate(out, i > 0, indent, depth + 1);
+                write(out, item, indent, depth + 1);
+            }
+            if !items.is_empty() {
+                separate(out, false, indent, depth);
             }
             out.push(']');
         }
@@ -33,20 +48,27 @@ fn write(out: &mut String, value: &Value) {
             let mut items: Vec<(&String, &Value)> = items.iter().collect();
             // Python sorts by code point, which in UTF-8 is the order of the bytes.
             items.sort_by_key(|(key, _)| *key);
-            write_mapping(out, items.into_iter());
+            write_mapping(out, items.into_iter(), indent, depth);
         }
     }
 }
 
-fn write_mapping<'v>(out: &mut String, items: impl Iterator<Item = (&'v String, &'v Value)>) {
+fn write_mapping<'v>(
+    out: &mut String,
+    items: impl ExactSizeIterator<Item = (&'v String, &'v Value)>,
+    indent: usize,
+    depth: usize,
+) {
+    let is_empty = items.len() == 0;
     out.push('{');
     for (i, (key, value)) in items.enumerate() {
-        if i > 0 {
-            out.push_str(", ");
-        }
+        separate(out, i > 0, indent, depth + 1);
         write_text(out, key);
         out.push_str(": ");
-        write(out, value);
+        write(out, value, indent, depth + 1);
+    }
+    if !is_empty {
+        separate(out, false, indent, depth);
     }
     out.push('}');
 }
@@ -81,7 +103,7 @@ pub fn hash(contents: &std::collections::BTreeMap<String, Value>) -> Option<Stri
         return None;
     }
     let mut json = String::new();
-    write_mapping(&mut json, contents.iter());
+    write_mapping(&mut json, contents.iter(), 0, 0);
     let digest = Sha1::digest(json.as_bytes());
     let mut hash = format!("h{}", hex::encode(&digest[..4]));
     hash.truncate(8);
@@ -125,7 +147,7 @@ mod tests {
         /// `json.dumps` with `sort_keys`: ASCII, keys in order, and any reader gets the value back.
         #[test]
         fn json_is_pythons(value in value()) {
-            let text = python_json(&value);
+            let text = python_json(&value, 0);
             prop_assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
             let read: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&read, &value);
@@ -144,6 +166,6 @@ mod tests {
     #[test]
     fn separators_have_blanks() {
         let value = serde_json::json!({"b": [1, "\u{e9}\u{1f600}\u{7f}"], "a": {"x": null, "c": true}});
-        assert_eq!(python_json(&value), r#"{"a": {"c": true, "x": null}, "b": [1, "\u00e9\ud83d\ude00\u007f"]}"#);
+        assert_eq!(python_json(&value, 0), r#"{"a": {"c": true, "x": null}, "b": [1, "\u00e9\ud83d\ude00\u007f"]}"#);
     }
 }

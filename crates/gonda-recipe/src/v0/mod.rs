@@ -158,6 +158,7 @@ fn run(
     let mut recipe = Meta::new(config);
     let lenient = Contents { allow_no_other_outputs: true, ..Contents::default() };
     recipe.parse_again(&session, &lenient)?;
+    recipe.check_source_for_rendering(&session)?;
     let bypass = mode != Finalize::NoSolve;
     let recipes = outputs::distribute(&session, recipe, all.to_vec(), bypass)?;
     let packages = outputs::packages(&session, recipes, mode, request.trim_skip, plan)?;

@@ -46,6 +46,7 @@ pub(crate) fn distribute(
     meta.config.input_variants = all.clone();
     meta.set_variant(first);
     let used = meta.used_vars(session, false)?;
+    session.forget_used_vars();
     let loops = loop_keys(&all, &used);
     let mut rendered: IndexMap<Key, Meta> = IndexMap::new();
     for variant in variant::reduce(&all, &loops) {
@@ -379,8 +380,14 @@ fn in_build_order(session: &Session<'_>, packages: Vec<Package>) -> Result<Vec<P
         if !is_conda(&output) {
             continue;
         }
-        let name = output.get("name").map(text_of);
-        let name = name.map_or_else(|| meta.borrow().name(session), Ok)?;
+        let Some(name) = output.get("name").map(text_of) else {
+            return Err(Fail::fatal(meta.borrow().mistake(
+                session,
+                &[],
+                "an output has no name",
+                Some("each output is a mapping that begins with `- name: …`"),
+            )));
+        };
         by_name.entry(name).or_default().push((output, meta));
     }
     let mut waiting: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -426,6 +433,7 @@ fn in_build_order(session: &Session<'_>, packages: Vec<Package>) -> Result<Vec<P
 }
 
 fn check_run_constrained(session: &Session<'_>, packages: &[Package]) -> Result<(), Fail> {
+    let mut failures = Vec::new();
     for (_, meta) in packages {
         let meta = meta.borrow();
         for (position, spec) in meta.requirements("run_constrained").iter().enumerate() {
@@ -433,7 +441,7 @@ fn check_run_constrained(session: &Session<'_>, packages: &[Package]) -> Result<
                 continue;
             }
             if let Err(reason) = Spec::parse(spec) {
-                return Err(Fail::fatal(meta.mistake(
+                failures.push(Fail::fatal(meta.mistake(
                     session,
                     &["requirements", "run_constrained", &position.to_string()],
                     reason,
@@ -442,7 +450,7 @@ fn check_run_constrained(session: &Session<'_>, packages: &[Package]) -> Result<
             }
         }
     }
-    Ok(())
+    Fail::all(failures)
 }
 
 /// Exact pins between outputs must name what is really made (metadata.py `ensure_matching_hashes`).

@@ -250,6 +250,12 @@ impl<'a> Session<'a> {
         Ok(used)
     }
 
+    /// Forgets what was found so far. The variants that a recipe is first looked at with are not those that it is
+    /// rendered with in conda-build's eyes: their lists have become sets in between, and so nothing is known of them.
+    pub(crate) fn forget_used_vars(&self) {
+        self.used.borrow_mut().clear();
+    }
+
     pub(crate) fn raw_outputs(&self) -> &str {
         extract::outputs(&self.text)
     }
@@ -313,7 +319,7 @@ impl Namespace {
 }
 
 /// `config.host_subdir`.
-fn host_subdir(variant: &Variant, noarch: bool, build_platform: &str) -> String {
+pub(crate) fn host_subdir(variant: &Variant, noarch: bool, build_platform: &str) -> String {
     if noarch {
         return "noarch".to_owned();
     }
@@ -324,6 +330,8 @@ fn host_subdir(variant: &Variant, noarch: bool, build_platform: &str) -> String 
         "osx-109-x86_64" => "osx-64",
         "win-x86_64" => "win-64",
         "win-x86" => "win-32",
+        // Without an architecture it is taken for one of 64 bits.
+        other if !other.contains('-') => return format!("{other}-64"),
         other => other,
     }
     .to_owned()
@@ -417,12 +425,21 @@ impl SelectorNames {
             "luajit" => Value::Bool(self.variant.text("lua").unwrap_or("5").starts_with('2')),
             _ => {
                 if name != "noarch" && SYSTEMS.contains(&name) {
-                    let (os, _) = host.split_once('-')?;
-                    return Some(Value::Bool(os == name));
+                    return Some(Value::Bool(host.split_once('-').is_some_and(|(os, _)| os == name)));
                 }
                 if let Some((_, suffix)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) {
                     let known = !matches!(name, "i686" | "loongarch64");
                     return (known || host.ends_with(suffix)).then(|| Value::Bool(host.ends_with(suffix)));
+                }
+                // The parts of a platform that conda doesn't know are names as well.
+                let mut parts = host.split('-');
+                if let (Some(os), Some(arch)) = (parts.next(), parts.next()) {
+                    if name == os {
+                        return Some(Value::Bool(true));
+                    }
+                    if name == arch {
+                        return Some(Value::Bool(parts.next().is_none()));
+                    }
                 }
                 return None;
             }

@@ -54,6 +54,7 @@ pub(super) fn output(state: &Rendered, variant: &RenderedVariant, world: &dyn Wo
         }),
         skip: recipe.build.skip,
         target_platform: state.target_platform(variant),
+        unknown_platform: None,
         build_platform: state.build_platform,
         requirements: Requirements {
             build: list(&requirements.build)?,

@@ -69,6 +69,8 @@ fn flags(args: &BuildArgs) -> Layer {
         go_cache: args.go_cache.clone(),
         cgo_compiler: args.cgo_compiler.clone(),
         jobs: args.jobs,
+        max_processes: args.max_processes,
+        min_free_disk: args.min_free_disk.clone(),
         compression_level: args.compression_level,
         ..Layer::default()
     }

@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod channel;
 pub(crate) mod fetch;
+pub(crate) mod gocache;
 pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod rebuild;

@@ -6,7 +6,7 @@ use gonda_driver::planning::{self, Selected};
 use gonda_driver::{Error, Kind, Result, solving};
 use gonda_recipe::{ConfigPlatform, Finalize, Output};
 use rattler_conda_types::Subdir;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::args::{ConfigPlatformArg, FinalizeArg, Format, RenderArgs};
 use crate::config::{self, Fixed, Layer, Surroundings, this_machine};
@@ -68,11 +68,11 @@ pub(crate) fn run(
     } else {
         match format {
             Format::Json => {
-                let values: Vec<Value> = outputs.iter().map(|(_, output)| value(output)).collect();
+                let values: Vec<Value> = outputs.iter().map(|(_, output)| output.to_json()).collect();
                 pretty(&values)?
             }
             Format::Yaml => {
-                let values: Vec<Value> = outputs.iter().map(|(_, output)| value(output)).collect();
+                let values: Vec<Value> = outputs.iter().map(|(_, output)| output.to_json()).collect();
                 serde_yaml::to_string(&values)
                     .map_err(|error| Error::new(Kind::Bug, "the outputs can't be written as YAML").because(error))?
             }
@@ -93,32 +93,6 @@ pub(crate) fn pretty(values: &impl serde::Serialize) -> Result<String> {
 
 fn lines(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join("\n")
-}
-
-/// The keys of the documented JSON form.
-fn value(output: &Output) -> Value {
-    json!({
-        "name": output.name,
-        "version": output.version,
-        "build_string": output.build_string,
-        "build_number": output.build_number,
-        "subdir": output.subdir(),
-        "noarch": output.noarch,
-        "skip": output.skip,
-        "filename": output.filename(),
-        "target_platform": output.target_platform.as_str(),
-        "build_platform": output.build_platform.as_str(),
-        "requirements": output.requirements,
-        "depends": output.depends,
-        "build": output.sections.build,
-        "about": output.sections.about,
-        "test": output.sections.test,
-        "source": output.sections.source,
-        "extra": output.sections.extra,
-        "used_vars": output.used_vars,
-        "hash_contents": output.hash_contents,
-        "hash": output.hash,
-    })
 }
 
 fn text(outputs: &[(String, Output)]) -> String {

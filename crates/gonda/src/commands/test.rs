@@ -41,6 +41,7 @@ pub(crate) async fn run(
             channels: &channels,
             packages: &packages,
             logs: &settings.output_dir.join("logs"),
+            locked: None,
         };
         let name = package.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let summary = bed.test(&package, None, &events, &name).await?;

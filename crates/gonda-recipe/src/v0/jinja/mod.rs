@@ -13,7 +13,6 @@ mod filters;
 mod lexer;
 mod parser;
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 pub(crate) use ast::Template;
@@ -22,7 +21,7 @@ pub(crate) use eval::Function;
 pub(crate) use filters::{is_filter, is_test};
 
 use super::expression::SyntaxError;
-use super::python::{Args, Object, PyError, PyResult, Value};
+use super::python::{Args, Object, PyError, PyResult, Recorder, Value};
 
 /// What a template gets to see.
 pub(crate) trait Context {
@@ -90,6 +89,8 @@ pub(crate) struct Rendered {
     pub(crate) text: String,
     /// Undefined names that were used. Only when lenient; strict rendering fails at the first.
     pub(crate) undefined: Vec<String>,
+    /// Whether something undefined was passed over without a note, where strict rendering fails.
+    pub(crate) passed: bool,
     /// Where pieces of the text come from.
     marks: Vec<Mark>,
 }
@@ -116,11 +117,12 @@ impl Template {
 
     /// Renders the template; `strict` as jinja2's `StrictUndefined`, else as conda-build's `UndefinedNeverFail`.
     pub(crate) fn render(&self, context: &dyn Context, strict: bool) -> Result<Rendered, TemplateError> {
-        let recorder = (!strict).then(|| Rc::new(RefCell::new(Vec::new())));
+        let recorder = (!strict).then(|| Rc::new(Recorder::default()));
         let mut evaluator = Evaluator::new(context, recorder.clone());
         let (text, marks) = evaluator.run(self)?;
-        let undefined = recorder.map(|names| names.take()).unwrap_or_default();
-        Ok(Rendered { text, undefined, marks })
+        let passed = recorder.as_ref().is_some_and(|recorder| recorder.passed.get());
+        let undefined = recorder.map(|recorder| recorder.names.take()).unwrap_or_default();
+        Ok(Rendered { text, undefined, passed, marks })
     }
 }
 

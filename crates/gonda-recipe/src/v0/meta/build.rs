@@ -336,7 +336,12 @@ impl Meta {
 
     /// Name, version and build string, joined (metadata.py `dist`).
     pub(crate) fn dist(&self, session: &Session<'_>) -> Result<String, Fail> {
-        Ok(format!("{}-{}-{}", self.name(session)?, self.version(session)?, self.build_id(session)?))
+        match (self.name(session), self.version(session), self.build_id(session)) {
+            (Ok(name), Ok(version), Ok(build)) => Ok(format!("{name}-{version}-{build}")),
+            (name, version, build) => {
+                Err(Fail::several([name, version, build].into_iter().filter_map(Result::err).collect()))
+            }
+        }
     }
 
     /// The used part of the variant.

@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 
 use self::text::uses_compiler;
 use crate::v0::error::{Fail, SourceMap, at_line, in_file};
-use crate::v0::session::{Namespace, Session};
+use crate::v0::session::{Namespace, Session, host_subdir};
 use crate::v0::spec::{Spec, complete};
 use crate::v0::variant::{Variant, list_of_text, text_of};
 use crate::{RecipeError, Resolved};
@@ -150,6 +150,11 @@ impl Meta {
 
     pub(crate) fn namespace(&self, session: &Session<'_>) -> Rc<Namespace> {
         session.namespace(&self.config.variant, self.config.noarch)
+    }
+
+    /// The platform that the package is for, as the variant names it, old names in their present form.
+    pub(crate) fn target_subdir(&self, session: &Session<'_>) -> String {
+        host_subdir(&self.config.variant, false, &session.build_platform)
     }
 
     // ---- errors
@@ -432,6 +437,7 @@ impl Meta {
         let own_name = self.plain_name();
         let cross = || self.namespace(session).host_subdir != session.build_platform;
         let mut specs: Vec<Rc<Spec>> = Vec::with_capacity(items.len());
+        let mut failures = Vec::new();
         for (position, item) in items.iter().enumerate() {
             // The same text twice is one requirement.
             if !is_true(item) || items[..position].contains(item) {
@@ -440,43 +446,73 @@ impl Meta {
             let position = position.to_string();
             let mistake = |message: String, help: &str| {
                 let path = ["requirements", environment, position.as_str()];
-                Fail::fatal(self.mistake(session, &path, message, Some(help)))
+                self.mistake(session, &path, message, Some(help))
             };
             let Some(text) = item.as_str() else {
-                return Err(mistake(
+                failures.push(Fail::fatal(mistake(
                     format!("`requirements/{environment}` holds something that is no text"),
                     "each requirement is one line of text: a name, and perhaps a version and a build",
-                ));
+                )));
+                continue;
             };
             let spec = match session.spec(text) {
                 Ok(spec) => spec,
-                Err(reason) if self.undefined.is_empty() => {
-                    return Err(mistake(reason, "write `name`, `name 1.2.*` or `name >=1.2,<2`"));
+                Err(reason) => {
+                    if self.undefined.is_empty() {
+                        let help = "write `name`, `name 1.2.*` or `name >=1.2,<2`";
+                        failures.push(Fail::fatal(mistake(reason, help)));
+                    }
+                    continue;
                 }
-                Err(_) => continue,
             };
             if spec.name == own_name && !(environment == "build" && cross()) {
-                return Err(mistake(
+                failures.push(Fail::fatal(mistake(
                     format!("`{own_name}` depends on itself"),
                     "take it out of the requirements, or give it to another output",
-                ));
+                )));
+                continue;
             }
             let mut words = text.split_whitespace();
             if let Some(operator) =
                 words.nth(1).filter(|word| matches!(*word, ">" | ">=" | "=" | "==" | "!=" | "<" | "<="))
             {
                 let fixed = words.next().map(|version| format!("{operator}{version}")).unwrap_or_default();
-                let path = ["requirements", environment, position.as_str()];
-                return Err(Fail::user(self.mistake(
-                    session,
-                    &path,
-                    format!("`{text}` has a blank behind `{operator}`"),
-                    Some(&format!("write `{} {fixed}`", spec.name)),
-                )));
+                let help = format!("write `{} {fixed}`", spec.name);
+                failures.push(Fail::user(mistake(format!("`{text}` has a blank behind `{operator}`"), &help)));
+                continue;
             }
             specs.push(spec);
         }
-        Ok(specs)
+        Fail::all(failures).map(|()| specs)
+    }
+
+    /// A recipe that looks into its source while it renders gets it first (render.py `try_download`): a folder that is
+    /// not there is a mistake then and there.
+    pub(crate) fn check_source_for_rendering(&self, session: &Session<'_>) -> Result<(), Fail> {
+        const READERS: [&str; 4] = ["load_setup_py_data", "load_setuptools", "load_file_regex", "load_file_data"];
+        let sources = self.list_section("source");
+        let is_local = |source: &&Map<String, Json>| {
+            source.contains_key("path")
+                && !["url", "git_url", "hg_url", "svn_url"].iter().any(|key| source.contains_key(*key))
+        };
+        if !sources.iter().all(is_local)
+            || !(uses_checkout(&session.text) || READERS.iter().any(|name| session.text.contains(name)))
+        {
+            return Ok(());
+        }
+        for source in sources {
+            let text = source.get("path").map(text_of).unwrap_or_default();
+            let path = session.folder.join(&text);
+            if !session.world.is_dir(&path) && !session.world.is_file(&path) {
+                return Err(Fail::fatal(self.mistake(
+                    session,
+                    &["source"],
+                    format!("the source `{text}` is not there, and the recipe needs it to be rendered"),
+                    Some("`GIT_…` variables and `load_…` functions look into the source; see `source: path`"),
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Where the first source is or comes from.
@@ -491,6 +527,16 @@ impl Meta {
         let local = !url.contains(':');
         Some(if local { session.folder.join(url) } else { PathBuf::from(url) })
     }
+}
+
+/// Whether a recipe names facts of a checkout: `GIT_…`, `SVN_…`, `HG_…` (metadata.py `uses_vcs_in_meta`).
+fn uses_checkout(text: &str) -> bool {
+    ["GIT_", "SVN_", "HG_"].iter().any(|prefix| {
+        text.match_indices(prefix).any(|(at, _)| {
+            let next = text[at + prefix.len()..].chars().next();
+            next.is_some_and(|c| !c.is_whitespace() && !".'\"".contains(c))
+        })
+    })
 }
 
 /// A value of a mapping of a recipe. Most are so small that to go through them is quicker than to hash the key.

@@ -9,12 +9,15 @@ use serde_json::{Map, Value as Json};
 use super::{Contents, Meta, is_true, output_dicts};
 use crate::RecipeError;
 use crate::v0::context::JinjaContext;
-use crate::v0::error::{Fail, SourceMap, at_line, in_file, selector_error, yaml_message};
+use crate::v0::error::{Fail, SourceMap, at_line, in_file, selector_error, undefined_name, yaml_message};
 use crate::v0::jinja::{Rendered, Template};
 use crate::v0::selector::SelectableText;
 use crate::v0::session::{Namespace, Parsed, Session};
 use crate::v0::variant::{list_of_text, text_of};
 use crate::v0::yaml::{self, Flavor};
+
+/// How many undefined names are told of together.
+const MAX_UNDEFINED: usize = 10;
 
 const SECTIONS: [&str; 9] = ["package", "source", "build", "outputs", "requirements", "app", "test", "about", "extra"];
 
@@ -48,6 +51,7 @@ impl Meta {
             && contents.alternative_name.is_none()
             && let Some(parsed) = &namespace.parsed.borrow()[0]
             && parsed.undefined.is_empty()
+            && !parsed.map.rendered.as_ref().is_some_and(|rendered| rendered.passed)
         {
             return Ok(parsed.clone());
         }
@@ -84,10 +88,26 @@ impl Meta {
         template: &Template,
         map: &SourceMap,
     ) -> Result<(Rendered, bool), Fail> {
-        let context = JinjaContext { session, meta: self, namespace, contents, dynamic: Cell::new(false) };
-        let rendered =
-            template.render(&context, contents.strict).map_err(|error| Fail::template(session, map, &error))?;
-        Ok((rendered, context.dynamic.get()))
+        let dynamic = Cell::new(false);
+        let mut context = JinjaContext { session, meta: self, namespace, contents, dynamic, passed_over: Vec::new() };
+        let mut failures = Vec::new();
+        loop {
+            let error = match template.render(&context, contents.strict) {
+                Ok(rendered) if failures.is_empty() => return Ok((rendered, context.dynamic.get())),
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            let undefined = undefined_name(&error);
+            // What fails otherwise after an undefined name was passed over may be due to just that.
+            if undefined.is_some() || failures.is_empty() {
+                failures.push(Fail::template(session, map, &error));
+            }
+            match undefined {
+                Some(name) if failures.len() < MAX_UNDEFINED => context.passed_over.push(name.to_owned()),
+                _ => break,
+            }
+        }
+        Err(Fail::several(failures))
     }
 
     /// Renders a part of the recipe and reads it as YAML (`_get_contents` with a template string).
@@ -223,6 +243,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
             )));
         }
     };
+    let mut failures: Vec<Fail> = Vec::new();
     for section in SECTIONS {
         let Some(value) = meta.get_mut(section) else { continue };
         if !is_true(value) {
@@ -244,12 +265,13 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
             "source" => "name the kind of source: `url: …`, `git_url: …` or `path: …`",
             _ => "indent its keys below it",
         };
-        return Err(Fail::fatal(place(&[section], format!("`{section}` is {found}, but must be {wanted}"), help)));
+        let message = format!("`{section}` is {found}, but must be {wanted}");
+        failures.push(Fail::fatal(place(&[section], message, help)));
     }
     if let Some(Json::String(family)) = meta.get("about").and_then(|about| about.get("license_family"))
         && !is_license_family(family)
     {
-        return Err(Fail::fatal(place(
+        failures.push(Fail::fatal(place(
             &["about", "license_family"],
             format!("the license family `{family}` is not known"),
             "one of AGPL, LGPL, GPL3, GPL2, GPL, BSD, MIT, APACHE, PSF, CC, MOZILLA, PUBLIC-DOMAIN, PROPRIETARY, OTHER, NONE",
@@ -258,17 +280,19 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
     if let Some(noarch) = meta.get("build").and_then(|build| build.get("noarch")).filter(|value| is_true(value)) {
         let known = matches!(noarch, Json::Bool(true)) || matches!(noarch.as_str(), Some("python" | "generic"));
         if !known {
-            return Err(Fail::fatal(place(
+            failures.push(Fail::fatal(place(
                 &["build", "noarch"],
                 format!("`noarch` can't be `{}`", text_of(noarch)),
                 "`noarch` is `generic` or `python`",
             )));
         }
     }
-    sanitize(session, &mut meta, &place)?;
+    if let Err(failure) = sanitize(&mut meta, &place) {
+        failures.push(failure);
+    }
     let features = meta.get("build").and_then(|build| build.get("features")).map(list_of_text).unwrap_or_default();
     if let Some(feature) = features.iter().find(|feature| feature.contains('-')) {
-        return Err(Fail::fatal(place(
+        failures.push(Fail::fatal(place(
             &["build", "features"],
             format!("the feature `{feature}` holds `-`, which it may not"),
             "write `_` in its place",
@@ -277,7 +301,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
     for (section, key) in [("requirements", "build"), ("requirements", "run"), ("test", "requires")] {
         let Some(Json::Array(items)) = meta.get(section).and_then(|value| value.get(key)) else { continue };
         if let Some(position) = items.iter().position(Json::is_object) {
-            return Err(Fail::fatal(place(
+            failures.push(Fail::fatal(place(
                 &[section, key, &position.to_string()],
                 format!("`{section}/{key}` holds a mapping, but requirements are text"),
                 "pip requirements can't be given here; is there a colon in the line?",
@@ -287,22 +311,17 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
     for key in ["build", "host", "run", "run_constrained"] {
         let Some(Json::Array(items)) = meta.get("requirements").and_then(|value| value.get(key)) else { continue };
         if let Some(position) = items.iter().position(Json::is_null) {
-            return Err(Fail::fatal(place(
+            failures.push(Fail::fatal(place(
                 &["requirements", key, &position.to_string()],
                 format!("`requirements/{key}` has an empty item"),
                 "write a requirement behind the dash, or take the dash away; `{{ }}` may be empty here",
             )));
         }
     }
-    Ok(meta)
+    Fail::all(failures).map(|()| meta)
 }
 
-fn sanitize(
-    session: &Session<'_>,
-    meta: &mut Map<String, Json>,
-    place: &dyn Fn(&[&str], String, &str) -> RecipeError,
-) -> Result<(), Fail> {
-    let _ = session;
+fn sanitize(meta: &mut Map<String, Json>, place: &dyn Fn(&[&str], String, &str) -> RecipeError) -> Result<(), Fail> {
     let clean = |source: &mut Map<String, Json>| -> Result<(), Fail> {
         let given: Vec<&str> =
             ["git_rev", "git_branch", "git_tag"].into_iter().filter(|key| source.contains_key(*key)).collect();

@@ -18,7 +18,9 @@ pub(crate) use ops::{
     BinaryOp, CompareOp, binary, compare, contains, equal, get_attribute, get_item, get_slice, iterate, length, negate,
     order, truth,
 };
-pub(crate) use value::{Args, Dict, ErrorKind, Key, Object, PyError, PyResult, Undefined, Value, from_json, to_json};
+pub(crate) use value::{
+    Args, Dict, ErrorKind, Key, Object, PyError, PyResult, Recorder, Undefined, Value, from_json, to_json,
+};
 
 /// The longest string or list that an operator or method may make.
 pub(crate) const MAX_LENGTH: usize = 4_000_000;

@@ -51,9 +51,7 @@ pub(crate) enum CompareOp {
 pub(crate) fn truth(value: &Value) -> PyResult<bool> {
     Ok(match value {
         Value::Undefined(undefined) => {
-            if undefined.recorder.is_none() {
-                undefined.used()?;
-            }
+            undefined.passed()?;
             false
         }
         Value::None => false,
@@ -118,10 +116,8 @@ fn equal_at(a: &Value, b: &Value, depth: usize) -> PyResult<bool> {
         Ok(true)
     };
     for value in [a, b] {
-        if let Value::Undefined(undefined) = value
-            && undefined.recorder.is_none()
-        {
-            undefined.used()?;
+        if let Value::Undefined(undefined) = value {
+            undefined.passed()?;
         }
     }
     if let Some(numbers) = numbers(a, b) {
@@ -240,9 +236,7 @@ fn undefined_operand(a: &Value, b: &Value) -> PyResult<Option<Value>> {
 pub(crate) fn contains(haystack: &Value, needle: &Value) -> PyResult<bool> {
     match haystack {
         Value::Undefined(undefined) => {
-            if undefined.recorder.is_none() {
-                undefined.used()?;
-            }
+            undefined.passed()?;
             Ok(false)
         }
         Value::Str(text) => match needle {
@@ -270,9 +264,7 @@ pub(crate) fn contains(haystack: &Value, needle: &Value) -> PyResult<bool> {
 pub(crate) fn iterate(value: &Value) -> PyResult<Vec<Value>> {
     match value {
         Value::Undefined(undefined) => {
-            if undefined.recorder.is_none() {
-                undefined.used()?;
-            }
+            undefined.passed()?;
             Ok(Vec::new())
         }
         Value::Str(text) => Ok(text.chars().map(|c| Value::from(c.to_string())).collect()),

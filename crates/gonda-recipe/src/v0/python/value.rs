@@ -1,6 +1,6 @@
 //! The value type, its errors, and its way from and to JSON.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -93,8 +93,18 @@ pub(crate) struct Undefined {
     pub(crate) name: String,
     /// What to say when it is used.
     pub(crate) message: String,
+    /// What becomes of uses; `None` if strict.
+    pub(crate) recorder: Option<Rc<Recorder>>,
+}
+
+/// What was undefined in a lenient rendering.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
     /// Names that were used though undefined.
-    pub(crate) recorder: Option<Rc<RefCell<Vec<String>>>>,
+    pub(crate) names: RefCell<Vec<String>>,
+    /// Whether something undefined was asked what `UndefinedNeverFail` answers without a note of it, such as whether it
+    /// is true. `StrictUndefined` fails there.
+    pub(crate) passed: Cell<bool>,
 }
 
 impl Undefined {
@@ -102,13 +112,24 @@ impl Undefined {
     pub(crate) fn used(&self) -> PyResult<()> {
         match &self.recorder {
             Some(recorder) => {
-                let mut names = recorder.borrow_mut();
+                let mut names = recorder.names.borrow_mut();
                 if !names.contains(&self.name) {
                     names.push(self.name.clone());
                 }
                 Ok(())
             }
             None => Err(PyError::new(ErrorKind::Undefined, self.message.clone())),
+        }
+    }
+
+    /// As [`Undefined::used`], where conda-build notes nothing.
+    pub(crate) fn passed(&self) -> PyResult<()> {
+        match &self.recorder {
+            Some(recorder) => {
+                recorder.passed.set(true);
+                Ok(())
+            }
+            None => self.used(),
         }
     }
 }

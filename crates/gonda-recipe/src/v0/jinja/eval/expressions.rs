@@ -76,10 +76,7 @@ impl Scope for Evaluator<'_> {
                 Ok(Value::from(text))
             }
             // All others are evaluated alike everywhere, but for an `if` without an `else` that does not hold.
-            _ => {
-                let message = "the inline if-expression evaluated to false and no else section was defined";
-                Ok(self.undefined("", message.to_owned()))
-            }
+            _ => Ok(Self::nothing()),
         }
     }
 

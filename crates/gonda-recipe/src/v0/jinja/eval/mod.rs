@@ -11,7 +11,8 @@ use super::ast::{Body, MacroDef, Node, NodeKind, Target, Template};
 use super::{Cause, Context, ContextFunction, Mark, TemplateError};
 use crate::v0::expression::{Expr, Scope as _};
 use crate::v0::python::{
-    Args, Dict, ErrorKind, Key, MAX_LENGTH, PyError, PyResult, Undefined, Value, get_attribute, iterate, truth,
+    Args, Dict, ErrorKind, Key, MAX_LENGTH, PyError, PyResult, Recorder, Undefined, Value, get_attribute, iterate,
+    truth,
 };
 pub(crate) use objects::Function;
 use objects::{Loop, Macro, Namespace};
@@ -56,7 +57,7 @@ impl Scope {
 
 pub(super) struct Evaluator<'a> {
     context: &'a dyn Context,
-    recorder: Option<Rc<RefCell<Vec<String>>>>,
+    recorder: Option<Rc<Recorder>>,
     scope: Rc<Scope>,
     out: String,
     marks: Vec<Mark>,
@@ -72,7 +73,7 @@ pub(super) struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(context: &'a dyn Context, recorder: Option<Rc<RefCell<Vec<String>>>>) -> Self {
+    pub(super) fn new(context: &'a dyn Context, recorder: Option<Rc<Recorder>>) -> Self {
         Self {
             context,
             recorder,
@@ -95,6 +96,12 @@ impl<'a> Evaluator<'a> {
                 Err(self.inner.take().unwrap_or(TemplateError { line: self.line, cause: Cause::Runtime(error) }))
             }
         }
+    }
+
+    /// What jinja2 has for the missing `else` of an inline `if`, strict or not: it is no text, and not true.
+    pub(super) fn nothing() -> Value {
+        let (name, message) = (String::new(), "the inline if-expression has no else section".to_owned());
+        Value::Undefined(Rc::new(Undefined { name, message, recorder: Some(Rc::default()) }))
     }
 
     pub(super) fn undefined(&self, name: &str, message: String) -> Value {

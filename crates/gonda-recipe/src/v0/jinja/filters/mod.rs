@@ -261,7 +261,10 @@ pub(super) fn apply_filter(name: &str, value: &Value, args: &Args, undefined: &d
             }
             Ok(Value::from(out.split_whitespace().collect::<Vec<_>>().join(" ")))
         }
-        "tojson" => to_json(value).map(|json| Value::from(html_safe_json(&json))),
+        "tojson" => {
+            let indent = usize::try_from(args.int(0, "indent", 0)?.clamp(0, 100)).unwrap_or_default();
+            to_json(value).map(|json| Value::from(html_safe_json(&json, indent)))
+        }
         "urlencode" => {
             let mut out = String::new();
             for byte in text()?.bytes() {
@@ -294,8 +297,8 @@ pub(super) fn apply_filter(name: &str, value: &Value, args: &Args, undefined: &d
 }
 
 /// jinja2 sorts keys and escapes what HTML would trip over.
-fn html_safe_json(json: &serde_json::Value) -> String {
-    crate::v0::hash::python_json(json)
+fn html_safe_json(json: &serde_json::Value, indent: usize) -> String {
+    crate::v0::hash::python_json(json, indent)
         .replace('<', "\\u003c")
         .replace('>', "\\u003e")
         .replace('&', "\\u0026")

@@ -1,0 +1,5 @@
+//! Packages, `.conda` and `.tar.bz2`: verified, shown, unpacked.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| gonda_packager::fuzz::read_any_archive(bytes));
