@@ -197,7 +197,7 @@ impl Channels {
             return Ok(Ok(Vec::new()));
         }
         let records = self.records(request, &specs).await?;
-        let question = question(request, &records)?;
+        let question = question(request, &records);
         let answer =
             Arc::clone(self.solved.lock().unwrap_or_else(PoisonError::into_inner).entry(question).or_default());
         match answer.get_or_try_init(|| self.solve_among(request, specs, records)).await {
@@ -369,11 +369,7 @@ impl Channels {
         for warning in &answer.warnings {
             self.events.warn("", warning.to_string());
         }
-        let base = local_base(request)?;
-        let visible = |record: &&Arc<RepoDataRecord>| match (&request.local, &base) {
-            (Some(local), Some(base)) if record.url.as_str().starts_with(base) => local.shows(record),
-            _ => true,
-        };
+        let visible = |record: &&Arc<RepoDataRecord>| request.local.as_ref().is_none_or(|local| local.shows(record));
         let of_one = |data: &RepoData| data.iter_arc().filter(visible).cloned().collect();
         Ok(answer.repodata.iter().map(of_one).collect())
     }
@@ -503,10 +499,8 @@ fn version([major, minor]: [u64; 2]) -> Version {
 }
 
 /// What decides the solve that is asked for.
-fn question(request: &SolveRequest, records: &[Vec<Arc<RepoDataRecord>>]) -> Result<Question> {
-    let base = local_base(request)?;
-    let of_local =
-        |record: &&Arc<RepoDataRecord>| base.as_ref().is_some_and(|base| record.url.as_str().starts_with(base));
+fn question(request: &SolveRequest, records: &[Vec<Arc<RepoDataRecord>>]) -> Question {
+    let of_local = |record: &&Arc<RepoDataRecord>| request.local.as_ref().is_some_and(|local| local.holds(record));
     let local = records.iter().flatten().filter(of_local).map(|record| {
         let digest = record.package_record.sha256.map(|digest| hex::encode(&digest[..]));
         format!("{} {}", record.url, digest.unwrap_or_default())
@@ -514,13 +508,7 @@ fn question(request: &SolveRequest, records: &[Vec<Arc<RepoDataRecord>>]) -> Res
     let mut local: Vec<String> = local.collect();
     local.sort_unstable();
     let virtual_packages = request.virtual_packages.iter().map(ToString::to_string).collect();
-    Ok((request.specs.clone(), request.constraints.clone(), request.platform, virtual_packages, local))
-}
-
-/// How the urls of the local channel's packages begin.
-fn local_base(request: &SolveRequest) -> Result<Option<String>> {
-    let Some(local) = &request.local else { return Ok(None) };
-    Ok(Some(folder_channel(&local.folder)?.base_url.url().to_string()))
+    (request.specs.clone(), request.constraints.clone(), request.platform, virtual_packages, local)
 }
 
 fn parse_alias(alias: &str) -> Result<Url> {
@@ -550,10 +538,10 @@ fn exact_name(spec: &MatchSpec) -> Option<&PackageName> {
 }
 
 fn folder_channel(folder: &Path) -> Result<Channel> {
-    let absolute = std::path::absolute(folder)?;
-    let url = Url::from_directory_path(&absolute)
-        .map_err(|()| Error::new(Kind::Usage, format!("folder `{}` can't be written as a url", absolute.display())))?;
-    Ok(Channel::from_url(url))
+    local::folder_url(folder).map(Channel::from_url).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("folder `{}` can't be written as a url", folder.display()))
+            .help("a channel's folder needs an absolute path")
+    })
 }
 
 /// Without the slash that a channel's url ends with.

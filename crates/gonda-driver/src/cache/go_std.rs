@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
-use super::{PART, link_or_copy, sweep};
+use super::{PART, link_or_copy, sweep, write_whole};
 use crate::build::blocking;
 use crate::{Result, index, zig};
 
@@ -153,9 +153,7 @@ impl Growth {
                 }
             };
             fs_err::rename(part.keep(), &folder)?;
-            let aside = place.join("layer.json.part");
-            fs_err::write(&aside, serde_json::to_vec(&state).unwrap_or_default())?;
-            fs_err::rename(&aside, place.join(STATE))?;
+            write_whole(&place.join(STATE), &serde_json::to_vec(&state).unwrap_or_default())?;
             Ok(folder)
         })
         .await
