@@ -7,6 +7,8 @@
 //! and offline mode are arguments. (Proxies and stored credentials are read by reqwest and rattler themselves.)
 
 mod local;
+mod specs;
+mod virtual_packages;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,21 +19,20 @@ use futures::future::try_join_all;
 use rattler_cache::package_cache::{CacheKey, PackageCache};
 use rattler_conda_types::package::RunExportsJson;
 use rattler_conda_types::{
-    Channel, ChannelConfig, GenericVirtualPackage, MatchSpec, PackageName, PackageNameMatcher, ParseMatchSpecOptions,
-    RepoDataRecord, Subdir, Version,
+    Channel, ChannelConfig, GenericVirtualPackage, MatchSpec, PackageName, RepoDataRecord, Subdir,
 };
 use rattler_networking::{AuthenticationMiddleware, LazyClient, OfflineMiddleware};
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{CacheClearMode, Gateway, GatewayError, RepoData, SourceConfig, SubdirSelection};
 use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
-use rattler_virtual_packages::{
-    Archspec, DetectVirtualPackageError, EnvOverride as _, LibC, Linux, Osx, VirtualPackages, Windows,
-};
 use reqwest_middleware::ClientWithMiddleware;
 use tokio::sync::OnceCell;
 use url::Url;
 
 pub use self::local::LocalChannel;
+pub(crate) use self::specs::name_of;
+use self::specs::{exact_name, parse_specs};
+pub use self::virtual_packages::virtual_packages;
 
 use crate::{Error, Events, Kind, Result};
 
@@ -443,61 +444,6 @@ impl Channels {
     }
 }
 
-/// The virtual packages (CEP 30) that an environment for `platform` may count on. `native`: those of this machine's
-/// system, as found; otherwise what a target is assumed to offer:
-///
-/// | target | |
-/// |---|---|
-/// | `linux-*` | `__unix`, `__linux 4.18`, `__glibc 2.28` (RHEL 8, the oldest system that conda-forge supports) |
-/// | `osx-*` | `__unix`, `__osx 13.0` |
-/// | `win-*` | `__win 10.0` |
-///
-/// and everywhere `__archspec` with the platform's base architecture. No target is assumed to have a GPU, and this
-/// machine's decides nothing: looking for it starts programs of its driver, and a build must not depend on it.
-///
-/// # Errors
-/// [`Kind::Machine`]: this machine can't be asked.
-pub fn virtual_packages(platform: Subdir, native: bool) -> Result<Vec<GenericVirtualPackage>> {
-    let found = if native && Subdir::current() == Some(platform) {
-        of_this_system(platform)
-            .map_err(|error| Error::new(Kind::Machine, "could not find out what this machine offers").because(error))?
-    } else {
-        let mut assumed = VirtualPackages::default();
-        assumed.unix = platform.is_unix();
-        if platform.is_linux() {
-            assumed.linux = Some(Linux { version: version([4, 18]) });
-            assumed.libc = Some(LibC { family: "glibc".to_owned(), version: version([2, 28]) });
-        }
-        if platform.is_osx() {
-            assumed.osx = Some(Osx { version: version([13, 0]) });
-        }
-        if platform.is_windows() {
-            assumed.win = Some(Windows { version: Some(version([10, 0])) });
-        }
-        assumed.archspec = Archspec::from_platform(platform);
-        assumed
-    };
-    Ok(found.into_generic_virtual_packages().collect())
-}
-
-/// Without overrides: no environment variable is read.
-fn of_this_system(platform: Subdir) -> std::result::Result<VirtualPackages, DetectVirtualPackageError> {
-    let mut found = VirtualPackages::default();
-    found.unix = platform.is_unix();
-    found.win = Windows::detect(None)?;
-    found.linux = Linux::detect(None)?;
-    found.osx = Osx::detect(None)?;
-    found.libc = LibC::detect(None)?;
-    found.archspec = Archspec::detect(None)?;
-    Ok(found)
-}
-
-/// `major.minor`.
-fn version([major, minor]: [u64; 2]) -> Version {
-    // Two numbers with a dot are always a version.
-    format!("{major}.{minor}").parse().unwrap_or_else(|_| Version::major(major))
-}
-
 /// What decides the solve that is asked for.
 fn question(request: &SolveRequest, records: &[Vec<Arc<RepoDataRecord>>]) -> Question {
     let of_local = |record: &&Arc<RepoDataRecord>| request.local.as_ref().is_some_and(|local| local.holds(record));
@@ -517,24 +463,6 @@ fn parse_alias(alias: &str) -> Result<Url> {
             .because(error)
             .help("a channel alias is the url that channel names are appended to")
     })
-}
-
-fn parse_specs(what: &str, texts: &[String]) -> Result<Vec<MatchSpec>> {
-    let parse = |text: &String| {
-        MatchSpec::from_str(text.trim(), ParseMatchSpecOptions::lenient()).map_err(|error| {
-            Error::new(Kind::Usage, format!("`{text}`, a requirement of the {what}, is not a match spec"))
-                .because(error)
-                .help("a requirement is a package's name, then a version and a build string where needed")
-        })
-    };
-    texts.iter().map(parse).collect()
-}
-
-fn exact_name(spec: &MatchSpec) -> Option<&PackageName> {
-    match &spec.name {
-        PackageNameMatcher::Exact(name) => Some(name),
-        _ => None,
-    }
 }
 
 fn folder_channel(folder: &Path) -> Result<Channel> {

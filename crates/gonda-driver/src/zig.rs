@@ -12,11 +12,33 @@ use gonda_recipe::{Output, ResolvedPackage};
 use indexmap::IndexMap;
 use rattler_conda_types::Subdir;
 use rattler_conda_types::package::RunExportsJson;
+use serde::{Deserialize, Serialize};
 
+use crate::channels::name_of;
 use crate::isolation::SeenPaths;
-use crate::settings::CgoCompiler;
-use crate::solving::name_of;
 use crate::{Error, Kind, Result};
+
+/// Which C compiler cgo gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CgoCompiler {
+    /// The channel's, as the recipe asks for it.
+    Conda,
+    /// Zig.
+    Zig,
+}
+
+impl CgoCompiler {
+    /// The compiler of a name, as `--cgo-compiler` and `extra.gonda.cgo` have it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "conda" => Some(Self::Conda),
+            "zig" => Some(Self::Zig),
+            _ => None,
+        }
+    }
+}
 
 /// The package.
 pub(crate) const PACKAGE: &str = "zig";
@@ -163,7 +185,7 @@ impl Zig {
     /// When they can't be written.
     pub(crate) fn write_tools(&self, folder: &Path, build_prefix: &Path) -> Result<()> {
         fs_err::create_dir_all(folder)?;
-        let zig = crate::script::sh(&build_prefix.join("bin").join(PACKAGE).display().to_string());
+        let zig = crate::shell::sh(&build_prefix.join("bin").join(PACKAGE).display().to_string());
         let target = self.arguments();
         for (names, command) in [
             (["cc", "gcc"].as_slice(), format!("cc {target}")),

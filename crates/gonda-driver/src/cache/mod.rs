@@ -6,7 +6,6 @@ pub(crate) mod go_std;
 mod tree;
 mod usage;
 
-use std::io::Write as _;
 use std::path::Path;
 
 pub(crate) use tree::of_tree;
@@ -16,17 +15,6 @@ use crate::Result;
 
 /// What the names of folders begin with that are still being made.
 const PART: &str = "part-";
-
-/// Writes a file whole or not at all, in place of a former one, into a folder that is made if missing. It isn't synced: who
-/// reads it must know what a crash of the machine has spoilt.
-pub(crate) fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    fs_err::create_dir_all(folder)?;
-    let mut aside = tempfile::Builder::new().prefix(".part-").tempfile_in(folder)?;
-    aside.write_all(content)?;
-    aside.persist(path)?;
-    Ok(())
-}
 
 /// Removes what those who were killed left; the caller holds the lock.
 fn sweep(place: &Path) {

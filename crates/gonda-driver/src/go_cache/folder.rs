@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Action, object};
 use crate::Result;
-use crate::cache::write_whole;
+use crate::files::write_whole;
 
 /// How old the mark of an object's last use may be before it is made anew.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

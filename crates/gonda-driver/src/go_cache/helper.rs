@@ -25,7 +25,7 @@ use url::Url;
 
 use super::{Action, object};
 use crate::Kind;
-use crate::cache::write_whole;
+use crate::files::write_whole;
 
 /// The first argument of a gonda that is a GOCACHEPROG; the url of gonda's side follows.
 pub(crate) const ARGUMENT: &str = "__gocacheprog";

@@ -18,7 +18,7 @@ use url::Url;
 use super::folder::Folder;
 use super::server::Backend;
 use super::{Action, object};
-use crate::build::blocking;
+use crate::files::blocking;
 use crate::{Error, Events, Kind, Result};
 
 /// How long a store may take to begin with an answer. Compiling a package takes about as long.

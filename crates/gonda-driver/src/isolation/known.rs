@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::Mode;
-use crate::cache::write_whole;
+use crate::files::write_whole;
 
 /// Its name in the folder that it is about.
 const FILE: &str = ".isolation.json";

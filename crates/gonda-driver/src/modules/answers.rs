@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::cache::write_whole;
+use crate::files::write_whole;
 use crate::{Error, Kind, Result};
 
 /// Adds the answers that builds of a recipe got to those of its former builds.

@@ -21,7 +21,7 @@ use walkdir::WalkDir;
 
 use super::find::{MainModules, Vendoring, join, read};
 use super::sweep;
-use crate::cache::write_whole;
+use crate::files::write_whole;
 use crate::{Error, Kind, Result};
 
 /// Part of every key: another one whenever a set's layout changes.
