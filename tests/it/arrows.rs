@@ -117,7 +117,9 @@ fn modules_point_one_way() {
         // Who uses nobody goes; who is left at the end stands on a circle, or above one.
         while let Some(gone) = uses.iter().find(|(_, used)| used.is_empty()).map(|(module, _)| module.clone()) {
             uses.remove(&gone);
-            uses.values_mut().for_each(|used| drop(used.remove(&gone)));
+            for used in uses.values_mut() {
+                used.remove(&gone);
+            }
         }
         assert!(uses.is_empty(), "modules of `{name}` use one another in a circle: {uses:#?}");
     }
