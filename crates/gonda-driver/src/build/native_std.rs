@@ -12,14 +12,14 @@ use std::path::PathBuf;
 use rattler_conda_types::Subdir;
 use tokio::sync::mpsc;
 
-use super::blocking;
 use super::group::Checkout;
 use super::job::Job;
 use crate::cache::go_std::{Growth, Offer, StdLayer};
+use crate::files::blocking;
 use crate::isolation::{BuildEnv, GoCache, Room, RoomSpec};
 use crate::modules::{Asked, GoRunner as _};
 use crate::solving::Solved;
-use crate::{Kind, Result, crossing, script};
+use crate::{Kind, Result, crossing, golang};
 
 /// Packages of the standard library that can be compiled without C, as a template for `go list`.
 const COMPILABLE: &str =
@@ -103,7 +103,7 @@ impl Job {
     ) -> Result<BTreeSet<String>> {
         let named = packages.iter().map(String::as_str).filter(|path| !path.starts_with("vendor/"));
         let args: Vec<&str> = ["list", "-e", "-deps", "-f", COMPILABLE].into_iter().chain(named).collect();
-        let Some((goos, goarch)) = script::go_platform(platform) else { return Ok(BTreeSet::new()) };
+        let Some((goos, goarch)) = golang::go_platform(platform) else { return Ok(BTreeSet::new()) };
         let Some(runner) = self.go_runner(checkout, &room.disk().build_prefix)? else { return Ok(BTreeSet::new()) };
         let env = [("GOOS", goos), ("GOARCH", goarch), ("CGO_ENABLED", "0"), ("GO111MODULE", "off"), ("GOWORK", "off")];
         let env = env.map(|(name, value)| (name, value.to_owned()));
@@ -128,7 +128,7 @@ impl Job {
         spec.processes = self.common.request.settings.limits.processes;
         spec.go_cache = GoCache::Shared(growth.folder().to_owned());
         let aside = Room::prepare(spec, self.common.session.mode())?;
-        let Some((goos, goarch)) = script::go_platform(platform) else {
+        let Some((goos, goarch)) = golang::go_platform(platform) else {
             return Err(crate::Error::new(Kind::Bug, format!("Go has no name for `{platform}`")));
         };
         // There are shared environments on Linux alone, and so there is a POSIX shell.
