@@ -9,6 +9,7 @@ use super::job::Job;
 use super::modules::has_go;
 use super::without_cgo::{self, Listing, Remembered};
 use crate::cache::go_std::{Growth, Offer, StdLayer};
+use crate::golang::go_platform;
 use crate::isolation::{GoCache, Modules, Room, paths};
 use crate::modules::{GoRunner as _, MainModules};
 use crate::settings::GoCacheMode;
@@ -111,7 +112,7 @@ impl Job {
         cgo: bool,
     ) -> Result<Listing> {
         let mut listing = Listing::default();
-        let Some((goos, goarch)) = script::go_platform(self.output.target_platform) else { return Ok(listing) };
+        let Some((goos, goarch)) = go_platform(self.output.target_platform) else { return Ok(listing) };
         let Some(runner) = self.go_runner(checkout, build_prefix)? else { return Ok(listing) };
         let home = checkout.workspace.path().join("go-home");
         let module_cache = match modules {

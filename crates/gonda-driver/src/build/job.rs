@@ -10,11 +10,12 @@ use super::group::{Answers, Checkout};
 use super::matrix::Planned;
 use super::sources::Source;
 use super::{Goal, Plan, Request, Session, Status};
+use crate::channels::name_of;
 use crate::channels::{Channels, LocalChannel};
 use crate::lock::Locked;
 use crate::modules::ProxyRecord;
 use crate::planning::{Selection, Targets};
-use crate::solving::{Solved, name_of};
+use crate::solving::Solved;
 use crate::zig::{self, Zig};
 use crate::{Error, Event, Events, Kind, Phase, Result};
 

@@ -12,7 +12,8 @@ use super::group::Checkout;
 use super::job::Job;
 use super::{top_level, truth, windows};
 use crate::environment::{self, Share};
-use crate::isolation::{BuildEnv, Room, RoomSpec, paths, remove_all};
+use crate::files::{blocking, remove_all};
+use crate::isolation::{BuildEnv, Room, RoomSpec, paths};
 use crate::script::{self, ActivatedEnv, Attempts, Outside, Prepared};
 use crate::settings::{GoCacheMode, Network};
 use crate::solving::Solved;
@@ -464,12 +465,4 @@ fn append(log: &Path, line: &str) -> Result<()> {
     let mut file = fs_err::OpenOptions::new().append(true).create(true).open(log)?;
     writeln!(file, "{line}")?;
     Ok(())
-}
-
-/// Runs file work on a thread that may wait.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::new(Kind::Bug, "work on files ended early").because(error)),
-    }
 }

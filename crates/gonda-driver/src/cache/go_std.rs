@@ -21,7 +21,8 @@ use tempfile::TempDir;
 use walkdir::WalkDir;
 
 use super::{PART, link_or_copy, sweep};
-use crate::build::blocking;
+use crate::files::blocking;
+use crate::files::write_whole;
 use crate::{Result, index, zig};
 
 /// Go marks an entry as used by its time, and removes what has not been used for days; both would copy a layer's files
@@ -153,9 +154,7 @@ impl Growth {
                 }
             };
             fs_err::rename(part.keep(), &folder)?;
-            let aside = place.join("layer.json.part");
-            fs_err::write(&aside, serde_json::to_vec(&state).unwrap_or_default())?;
-            fs_err::rename(&aside, place.join(STATE))?;
+            write_whole(&place.join(STATE), &serde_json::to_vec(&state).unwrap_or_default())?;
             Ok(folder)
         })
         .await

@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use rattler_conda_types::Subdir;
 use serde::{Deserialize, Serialize};
 
+use crate::golang::go_platform;
 use crate::isolation::{Bind, BuildEnv, Format, Link, Mode, Room, RoomSpec, paths};
-use crate::script::go_platform;
 use crate::{Error, Kind, Result, host};
 
 pub(crate) use emulator::Emulator;
@@ -198,7 +198,7 @@ pub(crate) fn furnish(room: &Room, facts: &Facts<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whatever GOPROXY a script sets from now on, its `go` asks this proxy of gonda's ([`crate::script::correct_go`]), if
+/// Whatever GOPROXY a script sets from now on, its `go` asks this proxy of gonda's ([`crate::golang::correct_go`]), if
 /// gonda stands for Go in the room.
 ///
 /// # Errors

@@ -8,8 +8,8 @@ use super::builds::{Build, Builds, Outputs, is_program};
 use super::decide::{Changes, Decision, How, Surroundings, decide};
 use super::go_call::GoCall;
 use super::{Crossing, journal};
+use crate::golang::correct_go;
 use crate::process::Relay;
-use crate::script::correct_go;
 use crate::{Error, Kind, Result};
 
 /// Does what a call of `go` means; its exit code.
@@ -60,7 +60,7 @@ fn go(crossing: &Crossing, args: &[OsString]) -> Result<u8> {
             fs_err::create_dir_all(&scratch)?;
             let code = record(crossing, &relay, &decision, Some((from, to)));
             // What is left there is Go's own, read-only at worst, and goes with the job.
-            let _ = crate::isolation::remove_all(&scratch);
+            let _ = crate::files::remove_all(&scratch);
             code
         }
         How::RunPrinted { args } => run_printed(&relay, args),

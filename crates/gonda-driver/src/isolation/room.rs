@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mode, Reach, paths, remove_all};
+use super::{Limits, Mode, Reach, paths};
+use crate::files::remove_all;
 use crate::process::{self, Command, Exit};
-use crate::settings::Limits;
 use crate::{Error, Kind, Result, host};
 
 /// What a room is made of.
@@ -31,7 +31,7 @@ pub struct RoomSpec {
     pub own: bool,
     /// Files of a [`BuildEnv::Shared`] that are links in this room.
     pub links: Vec<Link>,
-    /// How many processes and threads a command may have at once ([`crate::settings::Limits`]).
+    /// How many processes and threads a command may have at once ([`Limits`]).
     pub processes: u32,
     /// Programs of other platforms that something in the room runs. Without namespaces, or where the kernel doesn't
     /// let a namespace have its own (before Linux 6.7), they are left out.
@@ -305,7 +305,10 @@ impl Room {
             Mode::Plain => {
                 let command = match reach {
                     Reach::Everything => command,
-                    Reach::Loopback(_) => host::on_loopback_alone(command),
+                    Reach::Loopback(_) => {
+                        let (program, args) = host::on_loopback_alone(command.program, command.args);
+                        Command { program, args, ..command }
+                    }
                 };
                 process::run(command, on_line, log).await
             }
