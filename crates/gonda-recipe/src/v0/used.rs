@@ -19,7 +19,7 @@ pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTre
     };
     let lines_with = |part: &str| memmem::find_iter(text.as_bytes(), part).map(&line_at).collect::<Vec<&str>>();
     let (compilers, stdlibs, cdts) = (lines_with("compiler("), lines_with("stdlib("), lines_with("cdt("));
-    let words = Words::of(&dashless);
+    let words = Words::of(&text, &dashless);
     let mut used = BTreeSet::new();
     for key in keys {
         let function = function_of(key).filter(|_| !selectors_only);
@@ -63,8 +63,12 @@ struct Words<'t> {
 }
 
 impl<'t> Words<'t> {
-    fn of(text: &'t [u8]) -> Self {
-        let words = text.split(|byte| !is_word_byte(*byte)).filter(|word| !word.is_empty());
+    /// The text as it is, where `tensorflow-base` holds the word `tensorflow`, and without dashes, where it holds
+    /// `tensorflow_base`.
+    fn of(text: &'t str, dashless: &'t [u8]) -> Self {
+        let text = text.as_bytes();
+        let words = [text, dashless].into_iter().flat_map(|text| text.split(|byte| !is_word_byte(*byte)));
+        let words = words.filter(|word| !word.is_empty());
         let statements = text.split(|byte| *byte == b'\n').filter(|line| memmem::find(line, b"{%").is_some());
         Self { all: words.collect(), statements: statements.collect::<Vec<&[u8]>>().join(&b'\n') }
     }
