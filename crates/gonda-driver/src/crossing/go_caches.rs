@@ -139,7 +139,7 @@ mod tests {
         let caches = GoCaches { target: "/t".into(), native: "/n".into() };
         let env = |name: &str| {
             let set = env.split_whitespace().filter_map(|word| word.split_once('='));
-            let value = set.filter(|(set, _)| *set == name).map(|(_, value)| value.to_owned()).last();
+            let value = set.filter(|(set, _)| *set == name).map(|(_, value)| value.to_owned()).next_back();
             value.or_else(|| (name == "GOCACHE").then(|| "/t".to_owned()))
         };
         let chosen = choose(&crossing, &caches, verb, &env);
