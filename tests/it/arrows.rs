@@ -1,6 +1,6 @@
 //! The architecture as tests: who may depend on whom, and what each crate may not do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
@@ -103,4 +103,63 @@ fn architecture_names_every_crate() {
     for (name, _) in ARROWS {
         assert!(text.contains(&format!("`{name}`")), "ARCHITECTURE.md does not name `{name}`");
     }
+}
+
+/// Crates whose modules – the files and folders beside `lib.rs` – use one another one way only.
+const WITHOUT_CIRCLES: &[&str] = &["gonda", "gonda-driver", "gonda-gomod", "gonda-packager", "gonda-recipe"];
+
+#[test]
+fn modules_point_one_way() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for name in WITHOUT_CIRCLES {
+        let mut uses = used_modules(&root.join("crates").join(name).join("src"));
+        assert!(uses.len() > 3, "{name}: {uses:?}");
+        // Who uses nobody goes; who is left at the end stands on a circle, or above one.
+        while let Some(gone) = uses.iter().find(|(_, used)| used.is_empty()).map(|(module, _)| module.clone()) {
+            uses.remove(&gone);
+            for used in uses.values_mut() {
+                used.remove(&gone);
+            }
+        }
+        assert!(uses.is_empty(), "modules of `{name}` use one another in a circle: {uses:#?}");
+    }
+}
+
+/// The modules of a crate, each with those that it names by their path from the crate's root.
+fn used_modules(src: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let files: Vec<(String, String)> = super::support::walk(src)
+        .into_iter()
+        .filter_map(|path| {
+            let within = path.strip_prefix(src).unwrap().to_owned();
+            let first = within.iter().next().unwrap().to_str().unwrap();
+            let module = first.strip_suffix(".rs").unwrap_or(first).to_owned();
+            let of_tests = within.to_str().unwrap().contains("test") && !["testing", "testbed"].contains(&&*module);
+            let is_code = within.extension().is_some_and(|end| end == "rs") && !of_tests && module != "lib";
+            is_code.then(|| (module, std::fs::read_to_string(path).unwrap()))
+        })
+        .collect();
+    let modules: BTreeSet<String> = files.iter().map(|(module, _)| module.clone()).collect();
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (module, text) in &files {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let code: String = code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+        let named = code.split("crate::").skip(1).flat_map(|rest| {
+            // `crate::{a::b, c::{d, e}}` names `a` and `c`.
+            let list = rest.strip_prefix('{').map(|list| list.split(';').next().unwrap_or_default());
+            let mut depth = 0_usize;
+            let outer = |c: char| {
+                depth = (depth + usize::from(c == '{')).saturating_sub(usize::from(c == '}'));
+                c == ',' && depth == 0
+            };
+            let paths: Vec<&str> = list.map_or_else(|| vec![rest], |list| list.split(outer).collect());
+            let name = |path: &str| {
+                let path = path.trim_start();
+                path[..path.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(path.len())].to_owned()
+            };
+            paths.into_iter().map(name).collect::<Vec<_>>()
+        });
+        let used = uses.entry(module.clone()).or_default();
+        used.extend(named.filter(|name| name != module && modules.contains(name)));
+    }
+    uses
 }

@@ -18,17 +18,23 @@ struct Source {
 }
 
 impl Machine<'_> {
+    /// What a word names, absolute: what fits a pattern, where folders count only for some commands, or the one thing of
+    /// this name.
+    fn named(&self, word: &str, folders: bool) -> Vec<String> {
+        if paths::has_wildcard(word) {
+            let fitting = self.matches(word).into_iter().filter(|(_, folder)| folders || !folder);
+            return fitting.map(|(path, _)| self.full(&path)).collect();
+        }
+        let full = self.full(word);
+        self.host.stat(&full).map(|_| full).into_iter().collect()
+    }
+
     pub(crate) fn rename(&mut self, words: &[String], streams: &Streams) -> Flow {
         let [from, to] = words else { return self.fail(streams, "The syntax of the command is incorrect.", 1) };
         if to.contains(['\\', '/', ':']) {
             return self.fail(streams, "The syntax of the command is incorrect.", 1);
         }
-        let sources: Vec<String> = if paths::has_wildcard(from) {
-            self.matches(from).into_iter().map(|(path, _)| self.full(&path)).collect()
-        } else {
-            let full = self.full(from);
-            self.host.stat(&full).map(|_| full).into_iter().collect()
-        };
+        let sources = self.named(from, true);
         if sources.is_empty() {
             return self.fail(streams, "The system cannot find the file specified.", 1);
         }
@@ -53,12 +59,7 @@ impl Machine<'_> {
             _ => return self.fail(streams, "The syntax of the command is incorrect.", 1),
         };
         let target = self.full(to);
-        let sources: Vec<String> = if paths::has_wildcard(from) {
-            self.matches(from).into_iter().filter(|(_, folder)| !folder).map(|(path, _)| self.full(&path)).collect()
-        } else {
-            let full = self.full(from);
-            self.host.stat(&full).map(|_| full).into_iter().collect()
-        };
+        let sources = self.named(from, false);
         if sources.is_empty() {
             return self.fail(streams, "The system cannot find the file specified.", 1);
         }

@@ -7,6 +7,8 @@
 //! and offline mode are arguments. (Proxies and stored credentials are read by reqwest and rattler themselves.)
 
 mod local;
+mod specs;
+mod virtual_packages;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,21 +19,20 @@ use futures::future::try_join_all;
 use rattler_cache::package_cache::{CacheKey, PackageCache};
 use rattler_conda_types::package::RunExportsJson;
 use rattler_conda_types::{
-    Channel, ChannelConfig, GenericVirtualPackage, MatchSpec, PackageName, PackageNameMatcher, ParseMatchSpecOptions,
-    RepoDataRecord, Subdir, Version,
+    Channel, ChannelConfig, GenericVirtualPackage, MatchSpec, PackageName, RepoDataRecord, Subdir,
 };
 use rattler_networking::{AuthenticationMiddleware, LazyClient, OfflineMiddleware};
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{CacheClearMode, Gateway, GatewayError, RepoData, SourceConfig, SubdirSelection};
 use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
-use rattler_virtual_packages::{
-    Archspec, DetectVirtualPackageError, EnvOverride as _, LibC, Linux, Osx, VirtualPackages, Windows,
-};
 use reqwest_middleware::ClientWithMiddleware;
 use tokio::sync::OnceCell;
 use url::Url;
 
 pub use self::local::LocalChannel;
+pub(crate) use self::specs::name_of;
+use self::specs::{exact_name, parse_specs};
+pub use self::virtual_packages::virtual_packages;
 
 use crate::{Error, Events, Kind, Result};
 
@@ -197,7 +198,7 @@ impl Channels {
             return Ok(Ok(Vec::new()));
         }
         let records = self.records(request, &specs).await?;
-        let question = question(request, &records)?;
+        let question = question(request, &records);
         let answer =
             Arc::clone(self.solved.lock().unwrap_or_else(PoisonError::into_inner).entry(question).or_default());
         match answer.get_or_try_init(|| self.solve_among(request, specs, records)).await {
@@ -369,11 +370,7 @@ impl Channels {
         for warning in &answer.warnings {
             self.events.warn("", warning.to_string());
         }
-        let base = local_base(request)?;
-        let visible = |record: &&Arc<RepoDataRecord>| match (&request.local, &base) {
-            (Some(local), Some(base)) if record.url.as_str().starts_with(base) => local.shows(record),
-            _ => true,
-        };
+        let visible = |record: &&Arc<RepoDataRecord>| request.local.as_ref().is_none_or(|local| local.shows(record));
         let of_one = |data: &RepoData| data.iter_arc().filter(visible).cloned().collect();
         Ok(answer.repodata.iter().map(of_one).collect())
     }
@@ -447,66 +444,9 @@ impl Channels {
     }
 }
 
-/// The virtual packages (CEP 30) that an environment for `platform` may count on. `native`: those of this machine's
-/// system, as found; otherwise what a target is assumed to offer:
-///
-/// | target | |
-/// |---|---|
-/// | `linux-*` | `__unix`, `__linux 4.18`, `__glibc 2.28` (RHEL 8, the oldest system that conda-forge supports) |
-/// | `osx-*` | `__unix`, `__osx 13.0` |
-/// | `win-*` | `__win 10.0` |
-///
-/// and everywhere `__archspec` with the platform's base architecture. No target is assumed to have a GPU, and this
-/// machine's decides nothing: looking for it starts programs of its driver, and a build must not depend on it.
-///
-/// # Errors
-/// [`Kind::Machine`]: this machine can't be asked.
-pub fn virtual_packages(platform: Subdir, native: bool) -> Result<Vec<GenericVirtualPackage>> {
-    let found = if native && Subdir::current() == Some(platform) {
-        of_this_system(platform)
-            .map_err(|error| Error::new(Kind::Machine, "could not find out what this machine offers").because(error))?
-    } else {
-        let mut assumed = VirtualPackages::default();
-        assumed.unix = platform.is_unix();
-        if platform.is_linux() {
-            assumed.linux = Some(Linux { version: version([4, 18]) });
-            assumed.libc = Some(LibC { family: "glibc".to_owned(), version: version([2, 28]) });
-        }
-        if platform.is_osx() {
-            assumed.osx = Some(Osx { version: version([13, 0]) });
-        }
-        if platform.is_windows() {
-            assumed.win = Some(Windows { version: Some(version([10, 0])) });
-        }
-        assumed.archspec = Archspec::from_platform(platform);
-        assumed
-    };
-    Ok(found.into_generic_virtual_packages().collect())
-}
-
-/// Without overrides: no environment variable is read.
-fn of_this_system(platform: Subdir) -> std::result::Result<VirtualPackages, DetectVirtualPackageError> {
-    let mut found = VirtualPackages::default();
-    found.unix = platform.is_unix();
-    found.win = Windows::detect(None)?;
-    found.linux = Linux::detect(None)?;
-    found.osx = Osx::detect(None)?;
-    found.libc = LibC::detect(None)?;
-    found.archspec = Archspec::detect(None)?;
-    Ok(found)
-}
-
-/// `major.minor`.
-fn version([major, minor]: [u64; 2]) -> Version {
-    // Two numbers with a dot are always a version.
-    format!("{major}.{minor}").parse().unwrap_or_else(|_| Version::major(major))
-}
-
 /// What decides the solve that is asked for.
-fn question(request: &SolveRequest, records: &[Vec<Arc<RepoDataRecord>>]) -> Result<Question> {
-    let base = local_base(request)?;
-    let of_local =
-        |record: &&Arc<RepoDataRecord>| base.as_ref().is_some_and(|base| record.url.as_str().starts_with(base));
+fn question(request: &SolveRequest, records: &[Vec<Arc<RepoDataRecord>>]) -> Question {
+    let of_local = |record: &&Arc<RepoDataRecord>| request.local.as_ref().is_some_and(|local| local.holds(record));
     let local = records.iter().flatten().filter(of_local).map(|record| {
         let digest = record.package_record.sha256.map(|digest| hex::encode(&digest[..]));
         format!("{} {}", record.url, digest.unwrap_or_default())
@@ -514,13 +454,7 @@ fn question(request: &SolveRequest, records: &[Vec<Arc<RepoDataRecord>>]) -> Res
     let mut local: Vec<String> = local.collect();
     local.sort_unstable();
     let virtual_packages = request.virtual_packages.iter().map(ToString::to_string).collect();
-    Ok((request.specs.clone(), request.constraints.clone(), request.platform, virtual_packages, local))
-}
-
-/// How the urls of the local channel's packages begin.
-fn local_base(request: &SolveRequest) -> Result<Option<String>> {
-    let Some(local) = &request.local else { return Ok(None) };
-    Ok(Some(folder_channel(&local.folder)?.base_url.url().to_string()))
+    (request.specs.clone(), request.constraints.clone(), request.platform, virtual_packages, local)
 }
 
 fn parse_alias(alias: &str) -> Result<Url> {
@@ -531,29 +465,11 @@ fn parse_alias(alias: &str) -> Result<Url> {
     })
 }
 
-fn parse_specs(what: &str, texts: &[String]) -> Result<Vec<MatchSpec>> {
-    let parse = |text: &String| {
-        MatchSpec::from_str(text.trim(), ParseMatchSpecOptions::lenient()).map_err(|error| {
-            Error::new(Kind::Usage, format!("`{text}`, a requirement of the {what}, is not a match spec"))
-                .because(error)
-                .help("a requirement is a package's name, then a version and a build string where needed")
-        })
-    };
-    texts.iter().map(parse).collect()
-}
-
-fn exact_name(spec: &MatchSpec) -> Option<&PackageName> {
-    match &spec.name {
-        PackageNameMatcher::Exact(name) => Some(name),
-        _ => None,
-    }
-}
-
 fn folder_channel(folder: &Path) -> Result<Channel> {
-    let absolute = std::path::absolute(folder)?;
-    let url = Url::from_directory_path(&absolute)
-        .map_err(|()| Error::new(Kind::Usage, format!("folder `{}` can't be written as a url", absolute.display())))?;
-    Ok(Channel::from_url(url))
+    local::folder_url(folder).map(Channel::from_url).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("folder `{}` can't be written as a url", folder.display()))
+            .help("a channel's folder needs an absolute path")
+    })
 }
 
 /// Without the slash that a channel's url ends with.

@@ -6,8 +6,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use crate::process::Command;
-
 /// The last part of a script's PATH: where the system keeps its own programs, and nothing that a user or another
 /// package manager put there (`/usr/local`, `/opt`, `~/.local` are left out on purpose).
 #[cfg(not(windows))]
@@ -252,15 +250,15 @@ pub(crate) fn pass_requests_on(process: u32) {
 /// Whether [`on_loopback_alone`] does anything here.
 pub(crate) const CLOSES_NETWORK: bool = cfg!(target_os = "macos");
 
-/// A command that reaches loopback and no other network, where the system has a means to that without namespaces:
+/// A program and its arguments, so that it reaches loopback and no other network, where the system has a means to that without namespaces:
 /// macOS' sandbox.
-pub(crate) fn on_loopback_alone(command: Command) -> Command {
+pub(crate) fn on_loopback_alone(program: OsString, args: Vec<OsString>) -> (OsString, Vec<OsString>) {
     if !CLOSES_NETWORK {
-        return command;
+        return (program, args);
     }
-    let mut inner = vec![OsString::from("-p"), LOOPBACK_PROFILE.into(), command.program];
-    inner.extend(command.args);
-    Command { program: "/usr/bin/sandbox-exec".into(), args: inner, ..command }
+    let mut inner = vec![OsString::from("-p"), LOOPBACK_PROFILE.into(), program];
+    inner.extend(args);
+    ("/usr/bin/sandbox-exec".into(), inner)
 }
 
 /// In the language of macOS' sandbox, in which the last rule that fits decides. Names are resolved by a service behind
@@ -349,11 +347,9 @@ mod tests {
         assert_eq!(LOOPBACK_PROFILE.matches('(').count(), LOOPBACK_PROFILE.matches(')').count());
         let lines: Vec<&str> = LOOPBACK_PROFILE.lines().collect();
         assert_eq!(lines[..3], ["(version 1)", "(allow default)", "(deny network*)"]);
-        let command = on_loopback_alone(Command::new("/bin/bash", "/").args(["x.sh"]));
-        let shown: Vec<String> = std::iter::once(&command.program)
-            .chain(&command.args)
-            .map(|part| part.to_string_lossy().into_owned())
-            .collect();
+        let (program, args) = on_loopback_alone("/bin/bash".into(), vec!["x.sh".into()]);
+        let shown: Vec<String> =
+            std::iter::once(&program).chain(&args).map(|part| part.to_string_lossy().into_owned()).collect();
         let expected: &[&str] = if cfg!(target_os = "macos") {
             &["/usr/bin/sandbox-exec", "-p", LOOPBACK_PROFILE, "/bin/bash", "x.sh"]
         } else {

@@ -8,12 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::process::Relay;
-use crate::{Kind, batch, crossing, go_cache, isolation};
-
-/// The first argument of a gonda that starts a program with other variables: `NAME=VALUE` and `-NAME` follow, then `--` and
-/// the program with its arguments.
-pub(crate) const WITH: &str = "__with";
+use crate::{batch, crossing, go_cache, isolation, process};
 
 /// Does what this process was started for inside a job, and returns its exit code; `None` for a gonda that a user
 /// started. Must be called before any thread is started, with `std::env::args_os()`.
@@ -31,27 +26,10 @@ pub fn started_inside(args: impl IntoIterator<Item = OsString>) -> Option<u8> {
     if first == Some(OsStr::new(go_cache::HELPER)) {
         return Some(go_cache::help(args.get(1).map(OsString::as_os_str), std::env::var_os("GOCACHE").as_deref()));
     }
-    if first == Some(OsStr::new(WITH)) {
-        return Some(with(&args[1..]));
+    if first == Some(OsStr::new(process::WITH)) {
+        return Some(process::with(&args[1..]));
     }
     crossing::started_as(Path::new(name).file_stem()?.to_str()?, args)
-}
-
-/// Becomes a program with other variables.
-fn with(args: &[OsString]) -> u8 {
-    let mut relay = Relay::default();
-    let mut args = args.iter();
-    for arg in args.by_ref().take_while(|arg| *arg != "--") {
-        let text = arg.to_string_lossy();
-        match text.split_once('=') {
-            Some((name, value)) => relay.set.push((name.to_owned(), value.into())),
-            None => relay.unset.push(text.trim_start_matches('-').to_owned()),
-        }
-    }
-    let Some(program) = args.next() else { return Kind::Usage.exit_code() };
-    relay.program = program.into();
-    relay.args = args.cloned().collect();
-    relay.replace().unwrap_or(Kind::Machine.exit_code())
 }
 
 #[cfg(all(test, unix))]

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::{Error, Kind, Result, host};
 
-pub(crate) use relay::Relay;
+pub(crate) use relay::{Relay, WITH, with};
 
 /// How many lines of output are kept for an error message.
 const LAST_LINES: usize = 40;

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rattler_conda_types::Subdir;
-use serde::{Deserialize, Serialize};
 
 use crate::channels::ChannelSettings;
 use crate::isolation::Isolation;
-use crate::rebuild::Environments;
+use crate::record::Environments;
+
+pub use crate::isolation::Limits;
+pub use crate::zig::CgoCompiler;
 
 /// Everything a run of the driver depends on, besides recipes.
 #[derive(Debug, Clone)]
@@ -154,28 +156,6 @@ pub enum TestMode {
     Skip,
 }
 
-/// Which C compiler cgo gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CgoCompiler {
-    /// The channel's, as the recipe asks for it.
-    Conda,
-    /// Zig.
-    Zig,
-}
-
-impl CgoCompiler {
-    /// The compiler of a name, as `--cgo-compiler` and `extra.gonda.cgo` have it.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "conda" => Some(Self::Conda),
-            "zig" => Some(Self::Zig),
-            _ => None,
-        }
-    }
-}
-
 /// What a job's GOCACHE starts with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum GoCacheMode {
@@ -187,27 +167,6 @@ pub enum GoCacheMode {
     /// As `Private`, and what it lacks comes from a store that machines share, and goes there: for stores whose writers one
     /// trusts. An `http`, `https` or `s3` url.
     Store(url::Url),
-}
-
-/// What a job may take of the machine, so that a script that has gone wild doesn't take the machine with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// How many processes and threads the scripts of a job may have at once. It holds in namespaces: for who isn't root
-    /// always, for root from Linux 6.14.
-    pub processes: u32,
-    /// How many bytes of the cache's disk a job leaves free; of a disk that is fuller than that already, half of what it
-    /// found. 0 switches this off.
-    pub free_disk: u64,
-}
-
-impl Default for Limits {
-    /// Processes for a large Go build on this machine, which starts some compilers for each processor, with a dozen threads
-    /// each; and 1 GiB.
-    fn default() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let processes = 4096_usize.saturating_add(processors.saturating_mul(256));
-        Self { processes: u32::try_from(processes).unwrap_or(u32::MAX), free_disk: 1 << 30 }
-    }
 }
 
 /// Go's own settings, as far as the user may choose them.

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use gonda_recipe::{DiskWorld, Env, Output, PinnedOutput, Rendering, Resolved, ResolvedPackage};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
+use crate::channels::name_of;
 use crate::channels::{self, Channels, SolveRequest};
 use crate::planning::Selection;
 use crate::settings::{CgoCompiler, Settings};
@@ -181,11 +182,4 @@ pub(crate) async fn resolve(
         });
     }
     Ok(packages)
-}
-
-/// The package name that a match spec begins with.
-pub(crate) fn name_of(spec: &str) -> &str {
-    let spec = spec.rsplit_once("::").map_or(spec, |(_, rest)| rest).trim_start();
-    let end = spec.find(|c: char| c.is_whitespace() || "<>=!~[;,".contains(c)).unwrap_or(spec.len());
-    &spec[..end]
 }

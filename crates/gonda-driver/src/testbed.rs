@@ -130,7 +130,7 @@ impl Testbed<'_> {
         let workspace = Workspace::create(&self.settings.cache_root)?;
         let extracted = workspace.path().join("package");
         let (from, to) = (package.to_path_buf(), extracted.clone());
-        crate::build::blocking(move || {
+        crate::files::blocking(move || {
             gonda_packager::extract(&from, &to, Extent::Info, &Limits::default())?;
             Ok(())
         })
@@ -295,6 +295,7 @@ impl Bench<'_> {
         spec.binds.push(Bind { disk: self.root.clone(), seen: self.root.clone(), writable: true });
         let machine = self.bed.settings.build_platform;
         let crossing = crossing::Facts {
+            own_go_cache: false,
             target: platform,
             build: machine,
             package: "",

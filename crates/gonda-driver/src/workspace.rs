@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::isolation::remove_all;
+use crate::files::remove_all;
 use crate::{Error, Kind, Result};
 
 /// A job's own folder, `<cache>/work/<id>/`; removed when dropped, unless left or kept.

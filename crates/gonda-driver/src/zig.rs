@@ -12,11 +12,33 @@ use gonda_recipe::{Output, ResolvedPackage};
 use indexmap::IndexMap;
 use rattler_conda_types::Subdir;
 use rattler_conda_types::package::RunExportsJson;
+use serde::{Deserialize, Serialize};
 
+use crate::channels::name_of;
 use crate::isolation::SeenPaths;
-use crate::settings::CgoCompiler;
-use crate::solving::name_of;
 use crate::{Error, Kind, Result};
+
+/// Which C compiler cgo gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CgoCompiler {
+    /// The channel's, as the recipe asks for it.
+    Conda,
+    /// Zig.
+    Zig,
+}
+
+impl CgoCompiler {
+    /// The compiler of a name, as `--cgo-compiler` and `extra.gonda.cgo` have it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "conda" => Some(Self::Conda),
+            "zig" => Some(Self::Zig),
+            _ => None,
+        }
+    }
+}
 
 /// The package.
 pub(crate) const PACKAGE: &str = "zig";
@@ -28,38 +50,38 @@ const OLDEST_GLIBC: &str = "2.17";
 const LINKING: &str =
     "case \" $* \" in\n    *' -c '* | *' -E '* | *' -S '*) ;;\n    *) set -- -Wl,-S \"$@\" ;;\nesac\n";
 
-/// What zig knows a target by.
-struct Known {
+/// A target that zig can be the C compiler for.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
     platform: Subdir,
+    /// What zig calls it.
     zig: &'static str,
     /// What the names of its cross compilers begin with elsewhere.
     triplet: &'static str,
 }
 
-const TARGETS: &[Known] = &[
-    Known { platform: Subdir::Linux64, zig: "x86_64-linux-gnu", triplet: "x86_64-conda-linux-gnu" },
-    Known { platform: Subdir::LinuxAarch64, zig: "aarch64-linux-gnu", triplet: "aarch64-conda-linux-gnu" },
-    Known { platform: Subdir::Win64, zig: "x86_64-windows-gnu", triplet: "x86_64-w64-mingw32" },
-    Known { platform: Subdir::WinArm64, zig: "aarch64-windows-gnu", triplet: "aarch64-w64-mingw32" },
+const TARGETS: &[Target] = &[
+    Target { platform: Subdir::Linux64, zig: "x86_64-linux-gnu", triplet: "x86_64-conda-linux-gnu" },
+    Target { platform: Subdir::LinuxAarch64, zig: "aarch64-linux-gnu", triplet: "aarch64-conda-linux-gnu" },
+    Target { platform: Subdir::Win64, zig: "x86_64-windows-gnu", triplet: "x86_64-w64-mingw32" },
+    Target { platform: Subdir::WinArm64, zig: "aarch64-windows-gnu", triplet: "aarch64-w64-mingw32" },
 ];
 
-/// Why zig can't be had for a target.
-fn lacking(target: Subdir) -> Option<&'static str> {
-    if TARGETS.iter().any(|known| known.platform == target) {
-        None
-    } else if target.is_osx() {
-        Some("it comes without a macOS SDK, so programs with package `net` or with frameworks can't be linked")
-    } else if target == Subdir::LinuxPpc64le {
-        Some("it can't link programs with its C library for that machine (`__fprintfieee128` is missing)")
+/// A platform as zig's target, or why it can't be one.
+fn target(platform: Subdir) -> Result<&'static Target, &'static str> {
+    TARGETS.iter().find(|known| known.platform == platform).ok_or(if platform.is_osx() {
+        "it comes without a macOS SDK, so programs with package `net` or with frameworks can't be linked"
+    } else if platform == Subdir::LinuxPpc64le {
+        "it can't link programs with its C library for that machine (`__fprintfieee128` is missing)"
     } else {
-        Some("gonda knows no target of zig's for it")
-    }
+        "gonda knows no target of zig's for it"
+    })
 }
 
 /// Zig in place of the C compilers that an output asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Zig {
-    target: Subdir,
+    target: &'static Target,
     /// The glibc that `stdlib('c')` asks for.
     glibc: Option<String>,
 }
@@ -72,9 +94,9 @@ impl Zig {
     /// [`Kind::Usage`]: zig can't compile for the target, not for that glibc, or not that language; a choice that isn't
     /// known.
     pub(crate) fn of(output: &Output, chosen: Option<CgoCompiler>, specs: &[String]) -> Result<Option<Self>> {
-        let target = output.target_platform;
-        let go = format!("go-cgo_{target}");
-        let is_needed = specs.iter().map(|spec| name_of(spec)).any(|name| name == go || is_of_c(name, target));
+        let platform = output.target_platform;
+        let go = format!("go-cgo_{platform}");
+        let is_needed = specs.iter().map(|spec| name_of(spec)).any(|name| name == go || is_of_c(name, platform));
         let chosen = match chosen {
             Some(chosen) => chosen,
             None => of_recipe(output)?.unwrap_or(CgoCompiler::Conda),
@@ -83,20 +105,21 @@ impl Zig {
             return Ok(None);
         }
         let refused = |why: &str, help: &str| {
-            let message = format!("zig can't be the C compiler of `{}` for `{target}`: {why}", output.name);
+            let message = format!("zig can't be the C compiler of `{}` for `{platform}`: {why}", output.name);
             Err(Error::new(Kind::Usage, message).help(format!(
                 "{help}; or build this target with the channel's compilers (`--cgo-compiler conda`), or without cgo \
                  (`{{{{ compiler('go') }}}}` for `{{{{ compiler('cgo') }}}}`)"
             )))
         };
-        if let Some(why) = lacking(target) {
-            return refused(why, "leave the target out");
-        }
-        let fortran = format!("gfortran_{target}");
+        let target = match target(platform) {
+            Ok(target) => target,
+            Err(why) => return refused(why, "leave the target out"),
+        };
+        let fortran = format!("gfortran_{platform}");
         if specs.iter().any(|spec| name_of(spec) == fortran) {
             return refused("it compiles no Fortran", "take `{{ compiler('fortran') }}` out of the recipe");
         }
-        let glibc = specs.iter().find(|spec| name_of(spec) == format!("sysroot_{target}")).map(|spec| glibc_of(spec));
+        let glibc = specs.iter().find(|spec| name_of(spec) == format!("sysroot_{platform}")).map(|spec| glibc_of(spec));
         if let Some(glibc) = &glibc
             && numbers(glibc) < numbers(OLDEST_GLIBC)
         {
@@ -110,13 +133,13 @@ impl Zig {
 
     /// The build requirements with zig in the place of C compilers and C libraries.
     pub(crate) fn instead(&self, specs: &[String]) -> Vec<String> {
-        let others = specs.iter().filter(|spec| !is_of_c(name_of(spec), self.target));
+        let others = specs.iter().filter(|spec| !is_of_c(name_of(spec), self.target.platform));
         others.cloned().chain([PACKAGE.to_owned()]).collect()
     }
 
     /// What is done, for whoever watches.
     pub(crate) fn describe(&self, specs: &[String]) -> String {
-        let replaced = specs.iter().filter(|spec| is_of_c(name_of(spec), self.target));
+        let replaced = specs.iter().filter(|spec| is_of_c(name_of(spec), self.target.platform));
         let replaced: Vec<String> = replaced.map(|spec| format!("`{spec}`")).collect();
         let stead = if replaced.is_empty() { String::new() } else { format!(" in place of {}", replaced.join(", ")) };
         format!("zig compiles C for `{}`{stead}", self.triple())
@@ -125,7 +148,7 @@ impl Zig {
     /// Packages that are not installed and have their say all the same: the C library that programs are linked for.
     pub(crate) fn stand_ins(&self) -> Vec<ResolvedPackage> {
         let of_glibc = self.glibc.iter().map(|glibc| ResolvedPackage {
-            name: format!("sysroot_{}", self.target),
+            name: format!("sysroot_{}", self.target.platform),
             version: glibc.clone(),
             build: "zig".to_owned(),
             direct: true,
@@ -137,16 +160,12 @@ impl Zig {
 
     /// The target as zig is told, with the glibc.
     pub(crate) fn triple(&self) -> String {
-        let zig = TARGETS.iter().find(|known| known.platform == self.target).map_or("native", |known| known.zig);
-        if self.target.is_linux() {
+        let zig = self.target.zig;
+        if self.target.platform.is_linux() {
             format!("{zig}.{}", self.glibc.as_deref().unwrap_or(OLDEST_GLIBC))
         } else {
             zig.to_owned()
         }
-    }
-
-    fn triplet(&self) -> &'static str {
-        TARGETS.iter().find(|known| known.platform == self.target).map_or(PACKAGE, |known| known.triplet)
     }
 
     /// What zig is told whatever it is called for. It compiles as a debug build would, with checks that end the program,
@@ -154,7 +173,7 @@ impl Zig {
     /// file, which is another one each time.
     fn arguments(&self) -> String {
         let no_paths = " -gno-codeview-command-line -Xclang -object-file-name=cgo.obj";
-        let more = if self.target.is_windows() { no_paths } else { "" };
+        let more = if self.target.platform.is_windows() { no_paths } else { "" };
         format!("-target {} -fno-sanitize=undefined{more}", self.triple())
     }
 
@@ -166,7 +185,7 @@ impl Zig {
     /// When they can't be written.
     pub(crate) fn write_tools(&self, folder: &Path, build_prefix: &Path) -> Result<()> {
         fs_err::create_dir_all(folder)?;
-        let zig = crate::script::sh(&build_prefix.join("bin").join(PACKAGE).display().to_string());
+        let zig = crate::shell::sh(&build_prefix.join("bin").join(PACKAGE).display().to_string());
         let target = self.arguments();
         for (names, command) in [
             (["cc", "gcc"].as_slice(), format!("cc {target}")),
@@ -175,8 +194,8 @@ impl Zig {
             (&["ranlib"], "ranlib".to_owned()),
         ] {
             for name in names {
-                let path = folder.join(format!("{}-{name}", self.triplet()));
-                let linking = if self.target.is_windows() && command.starts_with('c') { LINKING } else { "" };
+                let path = folder.join(format!("{}-{name}", self.target.triplet));
+                let linking = if self.target.platform.is_windows() && command.starts_with('c') { LINKING } else { "" };
                 fs_err::write(&path, format!("#!/bin/sh\n{linking}exec {zig} {command} \"$@\"\n"))?;
                 crate::host::make_executable(&path)?;
             }
@@ -188,7 +207,7 @@ impl Zig {
     /// without them, zig is called by its own name. `host`: there is a host environment to link with.
     pub(crate) fn environment(&self, paths: &SeenPaths, host: bool) -> IndexMap<String, String> {
         let program = |name: &str| match &paths.tools {
-            Some(tools) => tools.join(format!("{}-{name}", self.triplet())).display().to_string(),
+            Some(tools) => tools.join(format!("{}-{name}", self.target.triplet)).display().to_string(),
             None if name.starts_with('c') => format!("zig {name} {}", self.arguments()),
             None => format!("zig {name}"),
         };
@@ -199,15 +218,16 @@ impl Zig {
         for (variable, name) in [("CC", "cc"), ("CXX", "c++"), ("AR", "ar"), ("RANLIB", "ranlib")] {
             set(variable, program(name));
         }
-        set("HOST", self.triplet().to_owned());
-        let library = if self.target.is_windows() { paths.prefix.join("Library") } else { paths.prefix.clone() };
+        set("HOST", self.target.triplet.to_owned());
+        let library =
+            if self.target.platform.is_windows() { paths.prefix.join("Library") } else { paths.prefix.clone() };
         let (include, lib) = (library.join("include"), library.join("lib"));
         let (mut compile, mut link) = ("-O2".to_owned(), String::new());
         if host {
             set("CPPFLAGS", format!("-isystem {}", include.display()));
             compile = format!("{compile} -isystem {}", include.display());
             link = format!("-L{}", lib.display());
-            if !self.target.is_windows() {
+            if !self.target.platform.is_windows() {
                 link = format!("{link} -Wl,-rpath,{}", lib.display());
             }
         }

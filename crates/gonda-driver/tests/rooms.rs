@@ -34,9 +34,9 @@ mod unix {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
+    use gonda_driver::files::remove_all;
     use gonda_driver::isolation::{
         BuildEnv, Format, GoCache, Isolation, Link, Mode, Modules, Reach, Room, RoomSpec, SERVICE, Serve, Upper, probe,
-        remove_all,
     };
     use gonda_driver::process::{Command, Exit};
     use gonda_driver::script::{self, ActivatedEnv, Job, Settings};

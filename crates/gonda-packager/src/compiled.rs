@@ -7,9 +7,9 @@ use std::path::Path;
 
 use crate::archive::Limits;
 use crate::binary::{Binary, could_be};
+use crate::contents::Contents;
 use crate::error::{Error, Problem, Result};
 use crate::tarball::TarKind;
-use crate::verify::Contents;
 
 /// Bytes that can be read at any place.
 pub trait ReadSeek: Read + Seek {}

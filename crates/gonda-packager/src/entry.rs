@@ -3,39 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
-
-use crate::prefix::PrefixMap;
-
-/// How clients replace the prefix in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FileMode {
-    /// The shorter prefix is padded with NUL bytes.
-    Binary,
-    /// Text is simply replaced.
-    Text,
-}
-
-impl FileMode {
-    /// The word of `paths.json` and `has_prefix`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Binary => "binary",
-            Self::Text => "text",
-        }
-    }
-}
-
-/// The prefix in a file, as clients are to find it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prefix {
-    /// The strings found, sorted, never empty. `paths.json` has room for the first.
-    pub placeholders: Vec<String>,
-    /// How it is replaced.
-    pub mode: FileMode,
-}
+use crate::prefix::{Prefix, PrefixMap};
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]

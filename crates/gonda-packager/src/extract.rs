@@ -11,8 +11,8 @@ use std::path::Path;
 use crate::archive::{Limits, Part, walk};
 use crate::error::{Error, Problem, Result};
 use crate::host;
+use crate::member_path::{leaves_package, path_problem};
 use crate::tarball::TarKind;
-use crate::verify::{leaves_package, path_problem};
 
 /// How much is extracted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::entry::{Entry, FileMode, Kind};
+use crate::entry::{Entry, Kind};
+use crate::prefix::FileMode;
 
 /// Size and sha256 (hex) of what stands at a path in the archive; for a link, of what it leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,12 +8,42 @@ use std::path::Path;
 use std::sync::Arc;
 
 use memchr::memmem::Finder;
+use serde::Serialize;
 
-use crate::entry::{FileMode, Prefix};
 use crate::error::{Error, Result};
 
 /// The string that conda has always taken for a prefix, whatever the build prefix was.
 pub const CONSTANT_PLACEHOLDER: &str = "/opt/anaconda1anaconda2anaconda3";
+
+/// How clients replace the prefix in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileMode {
+    /// The shorter prefix is padded with NUL bytes.
+    Binary,
+    /// Text is simply replaced.
+    Text,
+}
+
+impl FileMode {
+    /// The word of `paths.json` and `has_prefix`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Binary => "binary",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// The prefix in a file, as clients are to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix {
+    /// The strings found, sorted, never empty. `paths.json` has room for the first.
+    pub placeholders: Vec<String>,
+    /// How it is replaced.
+    pub mode: FileMode,
+}
 
 /// The spellings of a prefix that are searched for. For Windows targets, with both kinds of slashes, both cases of the
 /// drive letter, and with backslashes doubled, as Python and JSON files hold them.

@@ -17,12 +17,13 @@ use zip::{CompressionMethod, DateTime, System, ZipWriter};
 use zstd::zstd_safe::CParameter;
 
 use crate::archive::{Limits, Part};
+use crate::contents::{Contents, Hashed};
 use crate::entry::{Content, Entry, InfoFile, Kind};
 use crate::error::{Error, Problem, Result};
 use crate::host::{self, Cursor};
+use crate::member_path::path_problem;
 use crate::paths::{self, EMPTY_SHA256, Sum};
 use crate::tarball::TarKind;
-use crate::verify::{Contents, Hashed, path_problem};
 
 /// How much effort goes into compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

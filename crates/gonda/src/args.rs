@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rattler_conda_types::Subdir;
 
-use crate::config::Fixed;
-
 /// Builds conda packages from Go feedstocks.
 #[derive(Debug, Parser)]
 #[command(name = "gonda", version, disable_help_subcommand = true)]
@@ -116,13 +114,6 @@ pub(crate) struct ChannelArgs {
     /// Use only what is in the caches
     #[arg(long)]
     pub(crate) offline: bool,
-}
-
-impl ChannelArgs {
-    /// What of it stands only on the command line.
-    pub(crate) fn fixed(&self) -> Fixed {
-        Fixed { channels: self.channels.clone(), offline: self.offline, ..Fixed::default() }
-    }
 }
 
 #[derive(Debug, Args)]

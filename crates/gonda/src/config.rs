@@ -13,7 +13,7 @@ use gonda_driver::{Error, Kind, Result};
 use rattler_conda_types::Subdir;
 use serde::Deserialize;
 
-use crate::args::{IsolationArg, NetworkArg, TestArg};
+use crate::args::{ChannelArgs, IsolationArg, NetworkArg, TestArg};
 
 /// What can be configured, as written in one place; the command line is the first such place.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -252,6 +252,12 @@ pub(crate) struct Fixed {
     pub(crate) rebuild: bool,
     pub(crate) keep_work: bool,
     pub(crate) strict_metadata: bool,
+}
+
+impl From<&ChannelArgs> for Fixed {
+    fn from(args: &ChannelArgs) -> Self {
+        Self { channels: args.channels.clone(), offline: args.offline, ..Self::default() }
+    }
 }
 
 /// The driver's settings from the merged configuration.

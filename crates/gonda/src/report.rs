@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gonda_driver::{Error, Event, Events, Phase};
+use gonda_driver::{Error, Event, Events, Kind, Phase};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -253,6 +253,12 @@ pub(crate) fn size(bytes: u64) -> String {
         1_000_000..1_000_000_000 => format!("{:.1} MB", value / 1e6),
         _ => format!("{:.1} GB", value / 1e9),
     }
+}
+
+/// JSON as people read it.
+pub(crate) fn pretty(values: &impl serde::Serialize) -> gonda_driver::Result<String> {
+    serde_json::to_string_pretty(values)
+        .map_err(|error| Error::new(Kind::Bug, "the result can't be written as JSON").because(error))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(crate) fn show(reports: &[JobReport], reporter: &Reporter, format: Format) -
                     reporter.log_group(&format!("log of {} for {}", report.name, report.target), log);
                 }
             }
-            Status::Planned(plan) => reporter.data(&crate::commands::render::pretty(plan)?),
+            Status::Planned(plan) => reporter.data(&crate::report::pretty(plan)?),
             _ => {}
         }
     }

@@ -11,8 +11,8 @@ use super::job::Job;
 use super::modules::has_go;
 use super::without_cgo;
 use crate::Result;
+use crate::golang::go_platform;
 use crate::modules::GoRunner as _;
-use crate::script::go_platform;
 use crate::solving::Solved;
 
 /// What a line of a script's output shows.

@@ -1,5 +1,9 @@
 //! The processors that the jobs of a process share: who compiles, packs or tests holds some of them, so that two
 //! processors are never asked for the work of fourteen.
+//!
+//! A job may use twice what it holds. Every build has long stretches that keep one processor busy – Go's `runtime` is
+//! compiled by one process, and nothing else can be until it is there – which others fill, and the last job of a run is
+//! not bound to the little that it held while there were many.
 
 use std::sync::Arc;
 
@@ -15,7 +19,7 @@ pub(super) struct Budget {
 /// Some of the processors; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Share {
-    /// How many there are, at least one.
+    /// How many may be used, at least one and never more than there are.
     pub(super) cpus: usize,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -30,11 +34,11 @@ impl Budget {
     /// Waits for a fair share where `unfinished` groups, the asking one included, are not done: one processor each while
     /// there are more groups than processors, more for the last ones. Who asks first is served first.
     pub(super) async fn share(&self, unfinished: usize) -> Share {
-        let cpus = (self.total / unfinished.max(1)).max(1);
-        let wanted = u32::try_from(cpus).unwrap_or(1);
+        let held = (self.total / unfinished.max(1)).max(1);
+        let wanted = u32::try_from(held).unwrap_or(1);
         // The semaphore is never closed.
         let permit = Arc::clone(&self.free).acquire_many_owned(wanted).await.ok();
-        Share { cpus, _permit: permit }
+        Share { cpus: (2 * held).min(self.total), _permit: permit }
     }
 }
 
@@ -49,7 +53,7 @@ mod tests {
         for unfinished in [7, 3, 1] {
             cpus.push(budget.share(unfinished).await.cpus);
         }
-        assert_eq!(cpus, [1, 1, 4]);
+        assert_eq!(cpus, [2, 2, 4]);
         let (first, second) = (budget.share(2).await, budget.share(2).await);
         let third = tokio::time::timeout(std::time::Duration::from_millis(20), budget.share(9)).await;
         assert!(third.is_err(), "all four are taken");

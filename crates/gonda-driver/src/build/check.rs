@@ -3,7 +3,8 @@
 use gonda_packager::Artifact;
 
 use super::job::Job;
-use super::make::{LastLines, blocking};
+use super::make::LastLines;
+use crate::files::blocking;
 use crate::settings::TestMode;
 use crate::testbed::{Failure, TestSummary, Testbed};
 use crate::{Error, Kind, Phase, Result, index};

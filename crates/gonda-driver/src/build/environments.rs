@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use gonda_recipe::{Env, PinnedOutput};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
+use super::Goal;
 use super::group::Checkout;
 use super::job::Job;
-use super::{Goal, LockedPackage};
+use crate::channels::name_of;
 use crate::channels::{self, Channels, SolveRequest};
+use crate::record::LockedPackage;
 use crate::settings::CgoCompiler;
-use crate::solving::{self, Choose, Solved, name_of};
+use crate::solving::{self, Choose, Solved};
 use crate::{Error, Kind, Result};
 
 impl Job {

@@ -13,11 +13,12 @@ use super::Fetched;
 use super::group::Checkout;
 use super::job::Job;
 use super::modules::{has_go, in_one_line};
+use crate::channels::name_of;
 use crate::isolation::paths;
 use crate::lock::{self, LockedOutput};
 use crate::modules;
 use crate::settings::TestMode;
-use crate::solving::{Solved, name_of};
+use crate::solving::Solved;
 use crate::{Phase, Result, environment};
 
 /// How many packages are fetched at the same time.

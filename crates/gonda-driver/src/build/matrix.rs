@@ -12,6 +12,7 @@ use rattler_conda_types::Subdir;
 use serde_json::Value;
 
 use super::{Request, sources};
+use crate::channels::name_of;
 use crate::planning::Selection;
 use crate::{Error, Kind, Result};
 
@@ -281,7 +282,7 @@ fn package_name(requirement: &str) -> String {
     let symbolic = serde_json::from_str::<Value>(requirement).ok();
     let pinned = symbolic.as_ref().and_then(Value::as_object).and_then(|pin| pin.values().next());
     let name = pinned.and_then(|pin| pin.as_str().or_else(|| pin["name"].as_str()));
-    crate::solving::name_of(name.unwrap_or(requirement)).to_lowercase()
+    name_of(name.unwrap_or(requirement)).to_lowercase()
 }
 
 #[cfg(test)]

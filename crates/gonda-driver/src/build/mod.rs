@@ -17,6 +17,7 @@ mod job;
 mod make;
 mod matrix;
 mod modules;
+mod native_std;
 mod network;
 mod plan;
 mod record;
@@ -35,11 +36,9 @@ use std::sync::Arc;
 
 use gonda_recipe::{ConfigPlatform, Finalize, VariantFiles};
 
-pub use plan::{LockedPackage, Plan, PlannedSource};
+pub use plan::Plan;
 pub use report::{Fetched, JobReport, Status, StatusWord};
 pub use session::Session;
-
-pub(crate) use make::blocking;
 
 use self::matrix::Matrix;
 use crate::locate::Located;

@@ -2,9 +2,10 @@
 
 use gonda_recipe::{Output, Source, SourceKind};
 use rattler_conda_types::RepoDataRecord;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::channels::Channels;
+use crate::record::{LockedPackage, PlannedSource};
 
 /// One output's plan, its environments solved.
 #[derive(Debug, Clone, Serialize)]
@@ -35,36 +36,6 @@ pub struct Plan {
     pub depends: Vec<String>,
 }
 
-/// A source with what identifies it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedSource {
-    /// Url, repository or path, as the recipe has it.
-    pub from: Vec<String>,
-    /// Hex digest of a file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-    /// Branch, tag or commit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rev: Option<String>,
-    /// Patches, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub patches: Vec<String>,
-}
-
-/// A package of a solved environment, with what is needed to fetch exactly it again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LockedPackage {
-    /// The channel's name.
-    pub channel: String,
-    /// The channel's folder.
-    pub subdir: String,
-    /// The file's name.
-    pub filename: String,
-    /// Hex digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-}
-
 impl Plan {
     /// The plan of an output.
     #[must_use]
@@ -84,16 +55,6 @@ impl Plan {
             host: lock(host),
             depends: output.depends.clone(),
         }
-    }
-}
-
-impl LockedPackage {
-    /// A match spec that nothing else fulfils; `None` for a name that is no package's.
-    pub(crate) fn exact_spec(&self) -> Option<String> {
-        let stem = self.filename.strip_suffix(".conda").or_else(|| self.filename.strip_suffix(".tar.bz2"))?;
-        let mut parts = stem.rsplitn(3, '-');
-        let (build, version, name) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(format!("{name} =={version} {build}"))
     }
 }
 

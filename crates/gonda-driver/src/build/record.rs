@@ -8,7 +8,7 @@ use super::group::Checkout;
 use super::job::Job;
 use super::plan;
 use crate::modules::ProxyRecord;
-use crate::rebuild::{
+use crate::record::{
     BuildRecord, Environments, FILE, FORMAT, RecordedModule, RecordedModules, RecordedSettings, RecordedSource,
 };
 use crate::solving::Solved;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::blocking;
 use super::budget::Budget;
 use crate::cache::{self, InUse};
 use crate::channels::Channels;
+use crate::files::blocking;
 use crate::go_cache::SharedGoCache;
 use crate::isolation::Mode;
 use crate::modules::{ModuleStore, ProxySettings};

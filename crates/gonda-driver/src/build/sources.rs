@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gonda_recipe::Output;
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::Request;
 use super::group::Checkout;
 use super::truth::Known;
 use super::unchanged::Origin;
-use super::{Request, blocking};
+use crate::files::blocking;
 use crate::source::{self, Fetched, Placed, SourceSettings};
 use crate::workspace::Workspace;
 use crate::{Error, Event, Events, Kind, Phase, Result};

@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::group::Checkout;
 use super::job::Job;
-use super::make::blocking;
 use crate::cache::finished::Finished;
 use crate::cache::of_tree;
+use crate::files::blocking;
 use crate::settings::TestMode;
 use crate::solving::Solved;
 use crate::{Result, environment, index, modules};

@@ -21,7 +21,8 @@ use tempfile::TempDir;
 use walkdir::WalkDir;
 
 use super::{PART, link_or_copy, sweep};
-use crate::build::blocking;
+use crate::files::blocking;
+use crate::files::write_whole;
 use crate::{Result, index, zig};
 
 /// Go marks an entry as used by its time, and removes what has not been used for days; both would copy a layer's files
@@ -87,13 +88,13 @@ impl StdLayer {
 
     /// Finds out what is to be compiled so that the layer has these packages, waiting for whoever is at it already.
     pub(crate) async fn offer(&self, wanted: &BTreeSet<String>) -> Result<Offer> {
-        if let Some(folder) = self.has(wanted) {
+        if let Some(folder) = self.having(wanted) {
             return Ok(Offer::Serves(folder));
         }
         fs_err::create_dir_all(&self.place)?;
         let lock_path = self.place.with_extension("lock");
         let lock = blocking(move || index::lock(&lock_path)).await?;
-        if let Some(folder) = self.has(wanted) {
+        if let Some(folder) = self.having(wanted) {
             return Ok(Offer::Serves(folder));
         }
         let mut state = self.state();
@@ -115,7 +116,8 @@ impl StdLayer {
         Ok(Offer::Grows(Growth { place: self.place.clone(), part, state, missing, _lock: lock }))
     }
 
-    fn has(&self, wanted: &BTreeSet<String>) -> Option<PathBuf> {
+    /// The layer, if it has these packages.
+    pub(crate) fn having(&self, wanted: &BTreeSet<String>) -> Option<PathBuf> {
         let state = self.state();
         self.generation(&state).filter(|_| wanted.is_subset(&state.packages))
     }
@@ -153,9 +155,7 @@ impl Growth {
                 }
             };
             fs_err::rename(part.keep(), &folder)?;
-            let aside = place.join("layer.json.part");
-            fs_err::write(&aside, serde_json::to_vec(&state).unwrap_or_default())?;
-            fs_err::rename(&aside, place.join(STATE))?;
+            write_whole(&place.join(STATE), &serde_json::to_vec(&state).unwrap_or_default())?;
             Ok(folder)
         })
         .await

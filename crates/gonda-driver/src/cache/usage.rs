@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use walkdir::WalkDir;
 
-use crate::isolation::remove_all;
+use crate::files::remove_all;
 use crate::{Error, Events, Kind, Result};
 
 /// The lock that stands for all caches.

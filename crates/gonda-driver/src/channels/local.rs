@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rattler_conda_types::RepoDataRecord;
+use url::Url;
 
 /// A folder of packages, as one job sees it.
 #[derive(Debug, Clone, Default)]
 pub struct LocalChannel {
     pub(super) folder: PathBuf,
+    /// How the urls of its packages begin.
+    base: Option<Url>,
     /// What the run makes: subdir and package name.
     made: Arc<BTreeSet<(String, String)>>,
     /// Those of its packages that are seen: subdir and file name.
@@ -23,7 +26,8 @@ pub struct LocalChannel {
 impl LocalChannel {
     /// A folder with nothing hidden. It may be missing or empty.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), ..Self::default() }
+        let folder = folder.into();
+        Self { base: folder_url(&folder), folder, ..Self::default() }
     }
 
     /// Hides what a run makes, by subdir and package name, until it is [shown](Self::show).
@@ -41,8 +45,11 @@ impl LocalChannel {
         }
     }
 
-    /// Whether a record of this folder is seen.
+    /// Whether a record is seen: those of other channels always are.
     pub(super) fn shows(&self, record: &RepoDataRecord) -> bool {
+        if !self.holds(record) {
+            return true;
+        }
         let package = &record.package_record;
         let subdir = &package.subdir;
         let made = self.made.contains(&(subdir.clone(), package.name.as_normalized().to_owned()));
@@ -51,8 +58,7 @@ impl LocalChannel {
 
     /// Whether a record is of this folder.
     pub(crate) fn holds(&self, record: &RepoDataRecord) -> bool {
-        let folder = std::path::absolute(&self.folder);
-        record.url.to_file_path().is_ok_and(|file| folder.is_ok_and(|folder| file.starts_with(folder)))
+        self.base.as_ref().is_some_and(|base| record.url.as_str().starts_with(base.as_str()))
     }
 
     /// The first of the hidden packages that a text names.
@@ -61,4 +67,9 @@ impl LocalChannel {
         let words: BTreeSet<&str> = text.split(|c| !is_word(c)).collect();
         self.made.iter().map(|(_, name)| name.as_str()).find(|name| words.contains(name))
     }
+}
+
+/// A folder as the url of a channel; none where its absolute path can't be had, or can't be written so.
+pub(super) fn folder_url(folder: &Path) -> Option<Url> {
+    Url::from_directory_path(std::path::absolute(folder).ok()?).ok()
 }

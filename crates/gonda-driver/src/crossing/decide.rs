@@ -244,7 +244,7 @@ pub(super) fn for_build_machine(crossing: &Crossing, env: &dyn Fn(&str) -> Optio
 /// The value of `-exec` that gives a program the variables back: gonda itself, as a program that changes variables. `None`
 /// where a word can't be written so that Go splits it off again (`cmd/internal/quoted`).
 fn restoring(crossing: &Crossing, changes: &Changes, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    let mut words = vec![crossing.program().display().to_string(), crate::inside::WITH.to_owned()];
+    let mut words = vec![crossing.program().display().to_string(), crate::process::WITH.to_owned()];
     for (name, _) in changes {
         words.push(env(name).map_or_else(|| format!("-{name}"), |value| format!("{name}={value}")));
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use rattler_conda_types::Subdir;
 use serde::{Deserialize, Serialize};
 
+use crate::golang::go_platform;
 use crate::host;
-use crate::script::go_platform;
 
 /// The library that Go's runtime asks Windows for random numbers; wine has it since version 9.
 const RANDOM: &str = "bcryptprimitives.dll";

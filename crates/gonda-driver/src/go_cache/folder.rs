@@ -1,11 +1,11 @@
 //! A store in a folder: a file an action, made aside and renamed.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::{Action, object};
 use crate::Result;
+use crate::files::write_whole;
 
 /// How old the mark of an object's last use may be before it is made anew.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -39,14 +39,8 @@ impl Folder {
 
     /// Keeps an object, in place of a former one.
     pub(super) fn keep(&self, action: &Action, bytes: &[u8]) -> Result<()> {
-        let path = self.root.join(action.key());
-        let folder = path.parent().unwrap_or(&self.root);
-        fs_err::create_dir_all(folder)?;
-        let mut part = tempfile::Builder::new().prefix(".part-").tempfile_in(folder)?;
-        // Not synced: an object that a crash spoils is found out by its digest.
-        part.write_all(bytes)?;
-        part.persist(&path).map_err(|error| error.error)?;
-        Ok(())
+        // An object that a crash spoils is found out by its digest.
+        Ok(write_whole(&self.root.join(action.key()), bytes)?)
     }
 
     /// Whoever makes the cache smaller goes by a file's time.

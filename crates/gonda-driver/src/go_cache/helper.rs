@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +25,7 @@ use url::Url;
 
 use super::{Action, object};
 use crate::Kind;
+use crate::files::write_whole;
 
 /// The first argument of a gonda that is a GOCACHEPROG; the url of gonda's side follows.
 pub(crate) const ARGUMENT: &str = "__gocacheprog";
@@ -291,27 +292,20 @@ impl Own {
     fn put(&self, action: &Action, output: &str, content: &[u8]) -> std::io::Result<Kept> {
         let (path, size) = (self.file(output, 'd'), content.len() as u64);
         if path.metadata().map_or(true, |metadata| metadata.len() != size) {
-            write_aside(&path, content)?;
+            write_whole(&path, content)?;
         }
         // The time of day, as the file has it.
         let time = path.metadata()?.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
         let entry = format!("v1 {} {output} {size:20} {time:20}\n", action.0);
-        write_aside(&self.file(&action.0, 'a'), entry.as_bytes())?;
+        write_whole(&self.file(&action.0, 'a'), entry.as_bytes())?;
         Ok(Kept { output: output.to_owned(), size, path })
     }
 }
 
-fn write_aside(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)?;
-    let mut part = tempfile::NamedTempFile::new_in(folder)?;
-    part.write_all(content)?;
-    part.persist(path)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// What Go is told for what it says, with the answer of nobody outside.

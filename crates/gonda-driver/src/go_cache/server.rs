@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use super::folder::Folder;
 use super::{Action, object};
-use crate::build::blocking;
+use crate::files::blocking;
 use crate::{Error, Kind, Result};
 
 /// Below which a job's proxy has its Go build cache. No module's path begins so, for it has no dot.

@@ -18,7 +18,7 @@ use url::Url;
 use super::folder::Folder;
 use super::server::Backend;
 use super::{Action, object};
-use crate::build::blocking;
+use crate::files::blocking;
 use crate::{Error, Events, Kind, Result};
 
 /// How long a store may take to begin with an answer. Compiling a package takes about as long.
@@ -114,8 +114,7 @@ impl SharedGoCache {
 
 impl Backend for SharedGoCache {
     async fn get(&self, action: &Action) -> Option<Vec<u8>> {
-        let (folder, wanted) = (self.folder.clone(), action.clone());
-        if let Ok(Some(bytes)) = blocking(move || Ok(folder.read(&wanted))).await {
+        if let Some(bytes) = self.folder.get(action).await {
             return Some(bytes);
         }
         match self.store()?.get(action).await {
@@ -152,8 +151,7 @@ impl Backend for SharedGoCache {
     }
 
     async fn put(&self, action: &Action, bytes: Vec<u8>) -> Result<()> {
-        let (folder, kept, to_keep) = (self.folder.clone(), action.clone(), bytes.clone());
-        let kept = blocking(move || folder.keep(&kept, &to_keep)).await;
+        let kept = self.folder.put(action, bytes.clone()).await;
         if let Some(store) = self.store() {
             match store.put(action, bytes).await {
                 Ok(()) => self.worked(),

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::Mode;
+use crate::files::write_whole;
 
 /// Its name in the folder that it is about.
 const FILE: &str = ".isolation.json";
@@ -39,9 +40,7 @@ pub(super) fn recall(work_root: &Path) -> Option<Mode> {
 pub(super) fn remember(work_root: &Path, mode: Mode) {
     let write = || {
         let answer = Answer { circumstances: circumstances(work_root)?, mode };
-        let mut aside = tempfile::Builder::new().prefix(FILE).tempfile_in(work_root).ok()?;
-        serde_json::to_writer(&mut aside, &answer).ok()?;
-        aside.persist(work_root.join(FILE)).ok()
+        write_whole(&work_root.join(FILE), &serde_json::to_vec(&answer).ok()?).ok()
     };
     if write().is_some() {
         rely_on(work_root);

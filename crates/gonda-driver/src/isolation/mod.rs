@@ -8,14 +8,15 @@
 //! A program that uses this module must call [`crate::started_inside`] first thing in `main`: gonda starts itself again
 //! to set the namespaces up.
 
+pub(crate) mod go_cache;
 mod known;
+mod limits;
 #[cfg(target_os = "linux")]
 mod mounts;
 #[cfg(target_os = "linux")]
 mod network;
 pub mod paths;
 mod reach;
-mod remove;
 mod room;
 
 use std::collections::HashMap;
@@ -27,8 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Events, Kind, Result};
 
+pub use limits::Limits;
 pub use reach::{Reach, SERVICE, Serve};
-pub use remove::remove_all;
 pub(crate) use room::has_formats;
 pub use room::{Bind, BuildEnv, DiskPaths, Format, GoCache, Link, Modules, Room, RoomSpec, SeenPaths};
 

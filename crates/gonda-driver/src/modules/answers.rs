@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::files::write_whole;
 use crate::{Error, Kind, Result};
 
 /// Adds the answers that builds of a recipe got to those of its former builds.
@@ -26,10 +27,7 @@ pub fn remember_answers(cache_root: &Path, recipe: &Path, answers: &BTreeMap<Str
     all.extend(answers.clone());
     let text = serde_json::to_vec(&all)
         .map_err(|error| Error::new(Kind::Bug, "answers of the module proxy can't be written").because(error))?;
-    let part = tempfile::NamedTempFile::new_in(&folder)?;
-    fs_err::write(part.path(), text)?;
-    part.persist(&path).map_err(|error| Error::from(error.error))?;
-    Ok(())
+    Ok(write_whole(&path, &text)?)
 }
 
 /// The answers that builds of a recipe got so far, by request.

@@ -21,6 +21,7 @@ use walkdir::WalkDir;
 
 use super::find::{MainModules, Vendoring, join, read};
 use super::sweep;
+use crate::files::write_whole;
 use crate::{Error, Kind, Result};
 
 /// Part of every key: another one whenever a set's layout changes.
@@ -340,14 +341,7 @@ fn share(sets: &Path, note: &Path, dir: &Path) -> bool {
 
 /// Notes which set has a module. Only good for saving space, so failing is no error.
 fn note_extracted(extracted: &Path, sum: &str, dir: &Path) {
-    let note = || -> io::Result<()> {
-        std::fs::create_dir_all(extracted)?;
-        let mut file = tempfile::NamedTempFile::new_in(extracted)?;
-        io::Write::write_all(&mut file, dir.to_string_lossy().as_bytes())?;
-        file.persist(extracted.join(sum)).map_err(|error| error.error)?;
-        Ok(())
-    };
-    let _ = note();
+    let _ = write_whole(&extracted.join(sum), dir.to_string_lossy().as_bytes());
 }
 
 /// The files that decide what is downloaded, without the source around them: Go may write to them.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use rattler_conda_types::Subdir;
 use serde_yaml::{Mapping, Value};
 
-use crate::script::go_platform;
+use crate::golang::go_platform;
 use crate::{Error, Kind, Result};
 
 /// The sibling that a target's variant is made from: the first of the same system, else linux-64, else the first.

@@ -7,6 +7,10 @@ use std::process::{ExitStatus, Stdio};
 
 use crate::{Error, Kind, Result, host};
 
+/// The first argument of a gonda that starts a program with other variables: `NAME=VALUE` and `-NAME` follow, then `--` and
+/// the program with its arguments.
+pub(crate) const WITH: &str = "__with";
+
 /// A program, and what differs for it from this process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Relay {
@@ -62,6 +66,15 @@ impl Relay {
         Ok((output.stdout, code(output.status)))
     }
 
+    /// A variable as the program has it; `None` where it hasn't, or where that is no text.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        if let Some((_, value)) = self.set.iter().rev().find(|(set, _)| set == name) {
+            return value.to_str().map(str::to_owned);
+        }
+        let inherited = !self.clear && !self.unset.iter().any(|unset| unset == name);
+        inherited.then(|| std::env::var(name).ok()).flatten()
+    }
+
     fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         #[cfg(unix)]
@@ -91,6 +104,23 @@ impl Relay {
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| host::signal(status).map(|signal| 128_i32.saturating_add(signal)));
     u8::try_from(code.unwrap_or(255) & 0xff).unwrap_or(255)
+}
+
+/// Becomes a program with other variables.
+pub(crate) fn with(args: &[OsString]) -> u8 {
+    let mut relay = Relay::default();
+    let mut args = args.iter();
+    for arg in args.by_ref().take_while(|arg| *arg != "--") {
+        let text = arg.to_string_lossy();
+        match text.split_once('=') {
+            Some((name, value)) => relay.set.push((name.to_owned(), value.into())),
+            None => relay.unset.push(text.trim_start_matches('-').to_owned()),
+        }
+    }
+    let Some(program) = args.next() else { return Kind::Usage.exit_code() };
+    relay.program = program.into();
+    relay.args = args.cloned().collect();
+    relay.replace().unwrap_or(Kind::Machine.exit_code())
 }
 
 #[cfg(all(test, unix))]

@@ -1,11 +1,10 @@
 //! Building a package again from what it carries, and comparing: the proof that it is what its recipe says.
 //!
-//! A package holds its recipe and, in [`record`], what the recipe leaves open. [`rebuild`] takes exactly the packages
+//! A package holds its recipe and, in its [record](crate::record), what the recipe leaves open. [`rebuild`] takes exactly the packages
 //! that the first build took, and nothing that a script left in a cache, and compares what comes out byte by byte.
 
 mod compare;
 mod recipe;
-mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,13 +14,11 @@ use gonda_recipe::VariantFiles;
 use serde::Serialize;
 
 pub use compare::Difference;
-pub use record::{
-    BuildRecord, Environments, FILE, FORMAT, RecordedModule, RecordedModules, RecordedPlatform, RecordedSettings,
-    RecordedSource,
-};
 
 use crate::build::{self, Session, Status};
+use crate::files::blocking;
 use crate::planning::Targets;
+use crate::record::BuildRecord;
 use crate::settings::{GoCacheMode, Recorded, Settings, TestMode};
 use crate::source::sha256_of_file;
 use crate::{Error, Events, Kind, Result, locate};
@@ -61,7 +58,7 @@ pub async fn rebuild(request: Request, session: &Session, events: &Events) -> Re
     let Request { package, recipe, mut settings } = request;
     let read = {
         let package = package.clone();
-        build::blocking(move || recipe::read(&package)).await?
+        blocking(move || recipe::read(&package)).await?
     };
     let record = read.record;
     let aside = tempfile::tempdir()?;
@@ -124,7 +121,7 @@ pub async fn rebuild(request: Request, session: &Session, events: &Events) -> Re
             format!("the recipe of `{name}` has no output `{output}` any more"),
         ));
     };
-    build::blocking(move || {
+    blocking(move || {
         // Names are compared too: they hold the hash of the variant.
         let differences = compare::packages(&package, &rebuilt, &aside.path().join("compared"), &Limits::default())?;
         let (sha256, rebuilt_sha256) = (sha256_of_file(&package)?, sha256_of_file(&rebuilt)?);

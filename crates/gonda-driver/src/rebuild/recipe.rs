@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gonda_packager::Limits;
 use serde_json::Value;
 
-use super::record::{BuildRecord, FILE, FORMAT};
+use crate::record::{BuildRecord, FILE, FORMAT};
 use crate::{Error, Kind, Result};
 
 /// What a package says of itself.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use super::text::{bat, bat_set, sh, sh_export};
+use crate::shell::{bat, bat_set, sh, sh_export};
 
 /// An environment that a script has activated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

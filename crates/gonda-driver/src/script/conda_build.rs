@@ -8,11 +8,11 @@ use std::path::Path;
 
 use gonda_recipe::{Script, ScriptContent};
 
-use super::text::{bat, bat_set, sh, sh_export};
 use super::{
     Environment, Job, Prepared, activate_bat, activate_sh, batch_command, crlf, for_windows, golang, missing_script,
     read_script, shell_environment,
 };
+use crate::shell::{bat, bat_set, sh, sh_export};
 use crate::{Error, Kind, Result, host};
 
 const SETUP_SH: &str = "build_env_setup.sh";

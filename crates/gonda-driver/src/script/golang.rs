@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use indexmap::IndexMap;
-use rattler_conda_types::{Arch, Subdir};
+use rattler_conda_types::Subdir;
 
-use super::text::sh;
 use super::{ActivatedEnv, Settings, toolchain};
+use crate::golang::go_platform;
 use crate::isolation::SeenPaths;
+use crate::shell::sh;
 use crate::{Error, Kind, Result, host};
 
 /// The flags that conda's activation of Go sets; where no activation does, gonda does.
@@ -42,32 +43,6 @@ impl Outside {
             repository: above(|folder| host::repository_mark(folder).is_some()),
         }
     }
-}
-
-/// `GOOS` and `GOARCH` of a platform; `None` for those that gonda doesn't build for.
-#[must_use]
-pub fn go_platform(platform: Subdir) -> Option<(&'static str, &'static str)> {
-    let os = if platform.is_linux() {
-        "linux"
-    } else if platform.is_osx() {
-        "darwin"
-    } else if platform.is_windows() {
-        "windows"
-    } else {
-        return None;
-    };
-    let arch = match platform.arch()? {
-        Arch::X86 => "386",
-        Arch::X86_64 => "amd64",
-        Arch::Aarch64 | Arch::Arm64 => "arm64",
-        Arch::Ppc64le => "ppc64le",
-        Arch::S390X => "s390x",
-        Arch::Riscv64 => "riscv64",
-        Arch::LoongArch64 => "loong64",
-        Arch::ArmV6l | Arch::ArmV7l => "arm",
-        _ => return None,
-    };
-    Some((os, arch))
 }
 
 /// gonda's defaults: set first, so that the recipe and the activation win.

@@ -9,13 +9,11 @@
 
 mod activation;
 mod attempts;
-mod closed_network;
 mod conda_build;
 mod golang;
 mod interpreter;
 mod rattler_build;
 mod system;
-mod text;
 mod toolchain;
 mod variables;
 
@@ -32,10 +30,8 @@ use crate::{Error, Kind, Result, host};
 
 pub use activation::{ActivatedEnv, activate_bat, activate_sh, path_entries};
 pub use attempts::{Attempt, Attempts};
-pub use closed_network::{Correction, correct_go};
-pub use golang::{Outside, go_platform};
+pub use golang::Outside;
 pub use system::{SystemProgram, passed_files, programs_of_the_system};
-pub(crate) use text::sh;
 pub use toolchain::contradiction;
 
 /// Renders a piece of a v1 script against a script's environment: `gonda_recipe::Rendering::render_script`.

@@ -12,11 +12,11 @@ use gonda_recipe::{Script, ScriptContent};
 
 use super::conda_build::exports_sh;
 use super::interpreter::{self, Interpreter, POWERSHELL_START};
-use super::text::{bat, bat_set, sh, sh_export};
 use super::{
     Environment, Job, Prepared, activate_bat, activate_sh, batch_command, crlf, for_windows, golang, missing_script,
     read_script, shell_environment,
 };
+use crate::shell::{bat, bat_set, sh, sh_export};
 use crate::{Result, host};
 
 /// The text of a section: pieces that a shell without `errexit` must check one by one.

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use rattler_conda_types::{PrefixRecord, Subdir};
 
-use super::{Settings, go_platform};
+use super::Settings;
+use crate::golang::go_platform;
 use crate::{Error, Kind};
 
 /// How the line begins by which a script's setup tells that the answer is another one.

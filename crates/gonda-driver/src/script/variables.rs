@@ -8,10 +8,11 @@ use indexmap::IndexMap;
 use rattler_conda_types::Subdir;
 use serde_json::Value;
 
-use super::text::{expand, is_name};
-use super::{Correction, Environment, Job, correct_go, golang, path_entries};
+use super::{Environment, Job, golang, path_entries};
+use crate::golang::{Correction, correct_go};
 use crate::host;
 use crate::isolation::paths::TOOLS;
+use crate::shell::{expand, is_name};
 
 /// Passed on where scripts reach the network.
 const PROXIES: &[&str] =

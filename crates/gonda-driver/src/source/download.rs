@@ -7,7 +7,8 @@ use gonda_recipe::{RecipeFormat, Source, SourceKind};
 
 use super::cache::Store;
 use super::digest::{Digester, Digests, Expected, Mismatch};
-use super::{Found, SourceSettings, blocking, host, shown};
+use super::{Found, SourceSettings, host, shown};
+use crate::files::blocking;
 use crate::{Error, Events, Kind, Result};
 
 /// A place that may have the file.

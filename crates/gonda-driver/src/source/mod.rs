@@ -34,6 +34,7 @@ pub(crate) use place::place_all;
 pub use place::{Placed, place};
 pub(crate) use tree::{copy_files, copy_tree, duplicate};
 
+use crate::files::blocking;
 use crate::{Error, Events, Kind, Result};
 
 /// Where sources come from and how they are understood.
@@ -195,14 +196,6 @@ async fn find_path(path: &Path, sha256: Option<&str>, md5: Option<&str>, setting
         return Err(wrong.error(&format!("the file `{}`", absolute.display()), &digests.sha256));
     }
     Ok(Found::Path { path: absolute, sha256: digests.map(|digests| digests.sha256) })
-}
-
-/// Runs file work on a thread that may wait.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::new(Kind::Bug, "work on a source's files ended early").because(error)),
-    }
 }
 
 /// A url as it may be shown: without password.

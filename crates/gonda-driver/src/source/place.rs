@@ -7,7 +7,8 @@ use gonda_recipe::{RecipeFormat, SourceKind};
 use super::archive::{self, Archive};
 use super::git::{self, GitFacts};
 use super::root::{self, Root};
-use super::{Fetched, Found, blocking, patch, tree};
+use super::{Fetched, Found, patch, tree};
+use crate::files::blocking;
 use crate::{Error, Kind, Result};
 
 /// What was laid out.

@@ -9,7 +9,7 @@ use gonda_packager::binary::{Format, Role};
 use gonda_packager::truth::{Finding, Rule};
 use rattler_conda_types::{Subdir, Version};
 
-use crate::script::go_platform;
+use crate::golang::go_platform;
 
 /// A compiled file that Go's linker made.
 #[derive(Debug)]

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::extract::{Extent, extract};
 use crate::fuzz::{read_any_archive, read_any_tar};

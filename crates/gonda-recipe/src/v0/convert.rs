@@ -80,7 +80,7 @@ pub(crate) fn output(
             about: section("about"),
             test: value("test"),
             source: value("source"),
-            extra: value("extra"),
+            extra: own_extra(value("extra")),
             app: value("app"),
         },
         variant: meta.config.variant.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect(),
@@ -93,6 +93,16 @@ pub(crate) fn output(
         version,
         build_string,
     })
+}
+
+/// `extra` without what conda-build writes there itself, and so stands in recipes that were taken out of a package.
+fn own_extra(mut extra: Json) -> Json {
+    if let Json::Object(extra) = &mut extra {
+        for key in ["final", "copy_test_source_files", "parent_recipe"] {
+            extra.shift_remove(key);
+        }
+    }
+    extra
 }
 
 /// A platform by its name; of one that conda doesn't know, its system's usual one, and the name.

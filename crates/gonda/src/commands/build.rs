@@ -32,7 +32,7 @@ pub(crate) async fn run(
             rebuild: args.rebuild,
             keep_work: args.keep_work,
             strict_metadata: args.strict_metadata,
-            ..args.channels.fixed()
+            ..Fixed::from(&args.channels)
         };
         let settings = config::settings(fixed, layer, surroundings)?;
         let lock = match args.locked {

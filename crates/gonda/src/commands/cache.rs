@@ -34,7 +34,7 @@ pub(crate) fn run(
                 rows.push(vec!["total".to_owned(), root.display().to_string(), String::new(), size(total)]);
                 reporter.data(&table(&["folder", "what", "files", "size"], &rows));
             } else {
-                reporter.data(&super::render::pretty(&json!({ "root": root, "parts": parts, "bytes": total }))?);
+                reporter.data(&crate::report::pretty(&json!({ "root": root, "parts": parts, "bytes": total }))?);
             }
         }
         CacheCommand::Prune { days } => {
@@ -49,7 +49,7 @@ pub(crate) fn run(
 fn show(removed: &Removed, reporter: &Reporter, format: Format) -> Result<()> {
     let text = match format {
         Format::Text => format!("removed {} entries, {}", removed.entries, size(removed.bytes)),
-        Format::Json | Format::Yaml => super::render::pretty(removed)?,
+        Format::Json | Format::Yaml => crate::report::pretty(removed)?,
     };
     reporter.data(&text);
     Ok(())

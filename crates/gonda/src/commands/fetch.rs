@@ -36,7 +36,7 @@ pub(super) fn request(args: &FetchArgs, located: Located, surroundings: &Surroun
     };
     let layer = config::resolve(flags, surroundings, located.feedstock.as_deref())?;
     let variants = super::variant_files(&args.selection, &layer, surroundings);
-    let fixed = Fixed { build_platform: args.selection.build_platform, ..args.channels.fixed() };
+    let fixed = Fixed { build_platform: args.selection.build_platform, ..Fixed::from(&args.channels) };
     Ok(Request {
         located,
         variants,

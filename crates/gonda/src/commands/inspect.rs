@@ -15,7 +15,7 @@ pub(crate) fn run(args: &InspectArgs, reporter: &Reporter, format: Format) -> Re
     let inspected = truth::inspect(&args.package, &Limits::default())?;
     let text = match format {
         Format::Text => text(&inspected),
-        Format::Json | Format::Yaml => super::render::pretty(&inspected)?,
+        Format::Json | Format::Yaml => crate::report::pretty(&inspected)?,
     };
     reporter.data(&text);
     Ok(ExitCode::SUCCESS)

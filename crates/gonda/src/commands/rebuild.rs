@@ -7,7 +7,7 @@ use gonda_driver::rebuild::{self, Outcome, Request};
 use gonda_driver::{Kind, Result};
 
 use crate::args::{Format, RebuildArgs};
-use crate::config::{self, Layer, Surroundings};
+use crate::config::{self, Fixed, Layer, Surroundings};
 use crate::report::Reporter;
 
 pub(crate) async fn run(
@@ -24,7 +24,7 @@ pub(crate) async fn run(
         ..Layer::default()
     };
     let mut settings =
-        config::settings(args.channels.fixed(), config::resolve(flags, surroundings, None)?, surroundings)?;
+        config::settings(Fixed::from(&args.channels), config::resolve(flags, surroundings, None)?, surroundings)?;
     // Channels of the configuration have nothing to do with those that the package names.
     settings.channels.configured.clear();
     let session = Session::open(&settings, &events).await?;
@@ -39,7 +39,7 @@ pub(crate) async fn run(
         all_same &= outcome.same;
         match format {
             Format::Text => reporter.data(&text(&outcome)),
-            Format::Json | Format::Yaml => reporter.data(&super::render::pretty(&outcome)?),
+            Format::Json | Format::Yaml => reporter.data(&crate::report::pretty(&outcome)?),
         }
     }
     Ok(if all_same { ExitCode::SUCCESS } else { ExitCode::from(Kind::Verification.exit_code()) })

@@ -45,7 +45,7 @@ pub(crate) fn run(
         }
         let target = |target: Subdir| move |output| (target.to_string(), output);
         if args.finalize == Some(FinalizeArg::Solve) {
-            let fixed = Fixed { build_platform: args.selection.build_platform, ..args.channels.fixed() };
+            let fixed = Fixed { build_platform: args.selection.build_platform, ..Fixed::from(&args.channels) };
             let settings = config::settings(fixed, layer, surroundings)?;
             let events = reporter.events();
             for selection in &renderings {
@@ -69,7 +69,7 @@ pub(crate) fn run(
         match format {
             Format::Json => {
                 let values: Vec<Value> = outputs.iter().map(|(_, output)| output.to_json()).collect();
-                pretty(&values)?
+                crate::report::pretty(&values)?
             }
             Format::Yaml => {
                 let values: Vec<Value> = outputs.iter().map(|(_, output)| output.to_json()).collect();
@@ -83,12 +83,6 @@ pub(crate) fn run(
         reporter.data(text.trim_end());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// JSON as people read it.
-pub(crate) fn pretty(values: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string_pretty(values)
-        .map_err(|error| Error::new(Kind::Bug, "the result can't be written as JSON").because(error))
 }
 
 fn lines(items: impl Iterator<Item = String>) -> String {

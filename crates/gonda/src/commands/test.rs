@@ -10,7 +10,7 @@ use gonda_driver::{Error, Kind, Result, index};
 use serde_json::json;
 
 use crate::args::{Format, TestArgs};
-use crate::config::{self, Layer, Surroundings};
+use crate::config::{self, Fixed, Layer, Surroundings};
 use crate::report::Reporter;
 
 pub(crate) async fn run(
@@ -26,7 +26,8 @@ pub(crate) async fn run(
         test: config::test_word(args.test),
         ..Layer::default()
     };
-    let settings = config::settings(args.channels.fixed(), config::resolve(flags, surroundings, None)?, surroundings)?;
+    let settings =
+        config::settings(Fixed::from(&args.channels), config::resolve(flags, surroundings, None)?, surroundings)?;
     let session = Session::open(&settings, &events).await?;
     let channels = session.channels(&settings, None, &events)?;
     let mut failed = false;

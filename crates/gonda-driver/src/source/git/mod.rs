@@ -16,7 +16,8 @@ pub(super) use checkout::{apply_binary, apply_mail, apply_with_patch, check_out}
 
 use self::program::{Failed, Git};
 use super::download::{Place, mirror_place};
-use super::{FetchedGit, SourceSettings, Submodule, blocking, cache, digest, host, shown};
+use super::{FetchedGit, SourceSettings, Submodule, cache, digest, host, shown};
+use crate::files::blocking;
 use crate::{Error, Events, Kind, Result};
 
 /// Repositories within repositories go at most this deep.

@@ -24,7 +24,7 @@ pub(super) enum NodeKind {
     Text(Rc<str>),
     Output(Expr),
     If { branches: Vec<(Expr, Body)>, otherwise: Option<Body> },
-    For { target: Target, items: Expr, condition: Option<Expr>, body: Body, otherwise: Option<Body> },
+    For(Rc<ForLoop>),
     Set { target: Target, value: Expr },
     SetBlock { target: Target, filters: Vec<Filter>, body: Body },
     With { values: Vec<(Target, Expr)>, body: Body },
@@ -35,6 +35,18 @@ pub(super) enum NodeKind {
     Import { name: Expr, target: Rc<str> },
     FromImport { name: Expr, names: Vec<(Rc<str>, Rc<str>)> },
     Block(Body),
+}
+
+/// `{% for … in … %}`.
+#[derive(Debug)]
+pub(super) struct ForLoop {
+    pub(super) target: Target,
+    pub(super) items: Expr,
+    pub(super) condition: Option<Expr>,
+    /// Whether the body may call `loop(…)` with the items of a deeper level.
+    pub(super) recursive: bool,
+    pub(super) body: Body,
+    pub(super) otherwise: Option<Body>,
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::ast::{Body, MacroDef, Node, NodeKind, Target, Template};
+use super::ast::{Body, ForLoop, MacroDef, Node, NodeKind, Target, Template};
 use super::lexer::tokenize;
 use crate::v0::expression::{self, Dialect, Expr, Parsed, SyntaxError, Token};
 
@@ -214,9 +214,7 @@ impl Parser {
         self.input.expect_word("in")?;
         let items = self.input.tuple_without_condition()?;
         let condition = if self.input.word("if") { Some(self.input.expression()?) } else { None };
-        if self.input.is_word("recursive") {
-            return self.input.fail("recursive loops are not supported");
-        }
+        let recursive = self.input.word("recursive");
         self.statement_end()?;
         let body = self.body(&["endfor", "else"])?;
         let otherwise = if self.input.word("else") {
@@ -228,7 +226,7 @@ impl Parser {
         self.input.next();
         self.open.pop();
         self.statement_end()?;
-        Ok(NodeKind::For { target, items, condition, body, otherwise })
+        Ok(NodeKind::For(Rc::new(ForLoop { target, items, condition, recursive, body, otherwise })))
     }
 
     fn set_statement(&mut self) -> Parsed<NodeKind> {

@@ -1,6 +1,8 @@
 //! Which keys of the variant are used, the hash they make, and the build string.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
@@ -33,7 +35,7 @@ impl Meta {
         let mut used = self.used_in_recipe(session, global)?;
         let is_output = !self.recipe_text(session, false, true)?.contains("package:");
         if is_output {
-            used.extend(self.used_in_output_script(session));
+            used.extend(self.used_in_output_script(session)?);
         } else {
             used.extend(self.used_in_build_scripts(session));
         }
@@ -151,7 +153,8 @@ impl Meta {
         found
     }
 
-    fn used_in_output_script(&self, session: &Session<'_>) -> BTreeSet<String> {
+    /// What an output's own script uses; shell scripts and batch files can be looked through, and must be there for it.
+    fn used_in_output_script(&self, session: &Session<'_>) -> Result<BTreeSet<String>, Fail> {
         let keys = self.config.variant.keys();
         // No build string is made on the way: that would ask for the used keys again.
         let contents = Contents { allow_no_other_outputs: true, skip_build_id: true, ..Contents::default() };
@@ -161,15 +164,21 @@ impl Meta {
             outputs.into_iter().find(|output| output.get("name").map(text_of).as_deref() == Some(&*name))
         });
         let Some(script) = output.as_ref().and_then(|output| output.get("script")).and_then(Json::as_str) else {
-            return BTreeSet::new();
+            return Ok(BTreeSet::new());
         };
-        let Some(text) = session.read(&session.folder.join(script)) else { return BTreeSet::new() };
-        if script.ends_with(".sh") {
-            used::in_shell_script(keys, &text)
-        } else if script.ends_with(".bat") {
-            used::in_batch_script(keys, &text)
-        } else {
-            BTreeSet::new()
+        let find = match Path::new(script).extension().and_then(OsStr::to_str) {
+            Some("sh") => used::in_shell_script,
+            Some("bat") => used::in_batch_script,
+            _ => return Ok(BTreeSet::new()),
+        };
+        match session.read(&session.folder.join(script)) {
+            Some(text) => Ok(find(keys, &text)),
+            None => Err(Fail::fatal(self.mistake(
+                session,
+                &["script"],
+                format!("the script `{script}` of the output `{name}` can't be read"),
+                Some("`script` names a file of the recipe folder; commands stand under `build`, as `script`"),
+            ))),
         }
     }
 

@@ -141,6 +141,7 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
             })
         }
         "startswith" | "endswith" => {
+            let text = part_of(text, args)?.0;
             let test = |part: &str| if name == "startswith" { text.starts_with(part) } else { text.ends_with(part) };
             let found = match args.get(0, "prefix") {
                 Some(Value::Tuple(parts)) => {
@@ -159,9 +160,7 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
         }
         "find" | "rfind" | "index" | "rindex" => {
             let part = args.str(0, "sub", name)?;
-            let from = usize::try_from(args.int(1, "start", 0)?).unwrap_or(0);
-            let offset = text.char_indices().nth(from).map_or(text.len(), |(offset, _)| offset);
-            let rest = &text[offset..];
+            let (rest, offset) = part_of(text, args)?;
             let found = if name.starts_with('r') { rest.rfind(&*part) } else { rest.find(&*part) };
             match found {
                 Some(position) => Value::from(text[..offset + position].chars().count()),
@@ -169,7 +168,7 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
                 None => return Err(PyError::value_error("substring not found")),
             }
         }
-        "count" => Value::from(text.matches(&*args.str(0, "sub", name)?).count()),
+        "count" => Value::from(part_of(text, args)?.0.matches(&*args.str(0, "sub", name)?).count()),
         "join" => {
             let items = args.get(0, "iterable").map(iterate).transpose()?.unwrap_or_default();
             let mut joined = String::new();
@@ -258,6 +257,25 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
         "encode" => Value::Str(text.clone()),
         _ => return Err(PyError::new(ErrorKind::Attribute, format!("'str' object has no attribute '{name}'"))),
     })
+}
+
+/// What `start` and `end`, the second and third argument of a search, leave of a text, and the byte that it begins at.
+fn part_of<'t>(text: &'t str, args: &Args) -> PyResult<(&'t str, usize)> {
+    if args.positional.len() < 2 {
+        return Ok((text, 0));
+    }
+    let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+    let byte = |index: i64| {
+        let index = if index < 0 { index.saturating_add(length).max(0) } else { index };
+        let at = usize::try_from(index).ok().and_then(|index| text.char_indices().nth(index));
+        at.map_or(text.len(), |(byte, _)| byte)
+    };
+    let bound = |index: usize, default: i64| match args.positional.get(index) {
+        None | Some(Value::None) => Ok(default),
+        Some(_) => args.int(index, "", default),
+    };
+    let (start, end) = (byte(bound(1, 0)?), byte(bound(2, length)?));
+    Ok((text.get(start..end).unwrap_or_default(), start))
 }
 
 fn text_of(value: &Value) -> PyResult<Rc<str>> {

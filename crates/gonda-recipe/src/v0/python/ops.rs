@@ -66,6 +66,15 @@ pub(crate) fn truth(value: &Value) -> PyResult<bool> {
     })
 }
 
+/// A whole number; a truth value is one too.
+fn to_index(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Bool(flag) => Some(i64::from(*flag)),
+        _ => None,
+    }
+}
+
 /// Numbers of both operands, if both are.
 enum Numbers {
     Int(i64, i64),
@@ -73,11 +82,7 @@ enum Numbers {
 }
 
 fn numbers(a: &Value, b: &Value) -> Option<Numbers> {
-    let int = |value: &Value| match value {
-        Value::Int(number) => Some(*number),
-        Value::Bool(flag) => Some(i64::from(*flag)),
-        _ => None,
-    };
+    let int = to_index;
     #[allow(clippy::cast_precision_loss)]
     let float = |value: &Value| match value {
         Value::Float(number) => Some(*number),
@@ -349,8 +354,12 @@ pub(crate) fn binary(op: BinaryOp, a: &Value, b: &Value) -> PyResult {
         (BinaryOp::Add, Value::Str(_), other) => {
             Err(PyError::type_error(format!("can only concatenate str (not \"{}\") to str", other.type_name())))
         }
-        (BinaryOp::Mul, Value::Str(_) | Value::List(_) | Value::Tuple(_), Value::Int(times)) => repeat(a, *times),
-        (BinaryOp::Mul, Value::Int(times), Value::Str(_) | Value::List(_) | Value::Tuple(_)) => repeat(b, *times),
+        (BinaryOp::Mul, Value::Str(_) | Value::List(_) | Value::Tuple(_), Value::Int(_) | Value::Bool(_)) => {
+            repeat(a, to_index(b).unwrap_or(0))
+        }
+        (BinaryOp::Mul, Value::Int(_) | Value::Bool(_), Value::Str(_) | Value::List(_) | Value::Tuple(_)) => {
+            repeat(b, to_index(a).unwrap_or(0))
+        }
         (BinaryOp::Add | BinaryOp::Sub, Value::Object(object), other) => {
             let args = super::Args { positional: vec![other.clone()], named: Vec::new() };
             let method = if op == BinaryOp::Add { "__add__" } else { "__sub__" };

@@ -183,27 +183,27 @@ fn zip_groups(value: Option<&Value>) -> Result<Vec<Vec<String>>, ()> {
         items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
     };
     if let Some(group) = texts(items) {
-        let mut unique: Vec<String> = Vec::new();
-        for key in group {
-            if !unique.contains(&key) {
-                unique.push(key);
-            }
-        }
-        return Ok(vec![unique]);
+        return Ok(vec![unique(group)]);
     }
     let mut groups: Vec<Vec<String>> = Vec::new();
     for item in items {
         let Value::Array(group) = item else { return Err(()) };
-        let mut unique: Vec<String> = Vec::new();
-        for key in texts(group).ok_or(())? {
-            if !unique.contains(&key) {
-                unique.push(key);
-            }
-        }
-        let same = |other: &Vec<String>| other.len() == unique.len() && unique.iter().all(|key| other.contains(key));
+        let group = unique(texts(group).ok_or(())?);
+        let same = |other: &Vec<String>| other.len() == group.len() && group.iter().all(|key| other.contains(key));
         if !groups.iter().any(same) {
-            groups.push(unique);
+            groups.push(group);
         }
     }
     Ok(groups)
+}
+
+/// The items without those that came before.
+fn unique<T: PartialEq>(items: Vec<T>) -> Vec<T> {
+    let mut unique = Vec::with_capacity(items.len());
+    for item in items {
+        if !unique.contains(&item) {
+            unique.push(item);
+        }
+    }
+    unique
 }

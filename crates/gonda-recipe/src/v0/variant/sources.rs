@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use foldhash::fast::RandomState;
 use serde_json::{Map, Value};
 
-use super::{Merged, Source, Spec, VariantError, ensure_list, length, list_of_text, text_of, zip_groups};
+use super::{Merged, Source, Spec, VariantError, ensure_list, length, list_of_text, text_of, unique, zip_groups};
 
 /// Checks one source (variants.py `validate_spec`).
 pub(crate) fn validate(source: &Source) -> Vec<VariantError> {
@@ -109,13 +109,7 @@ fn extend<'s>(values: &mut Merged<'s>, key: &'s str, value: &'s Value) {
     }
     let mut list = values.get(key).map(|value| ensure_list(value)).unwrap_or_default();
     list.extend(ensure_list(value));
-    let mut unique = Vec::with_capacity(list.len());
-    for item in list {
-        if !unique.contains(&item) {
-            unique.push(item);
-        }
-    }
-    values.insert(key, Cow::Owned(Value::Array(unique)));
+    values.insert(key, Cow::Owned(Value::Array(unique(list))));
 }
 
 /// Replaces a key's values: a zipped key only together with its group, else the values select of what there is.

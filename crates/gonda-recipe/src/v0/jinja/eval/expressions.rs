@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::objects::{Macro, builtin};
+use super::objects::{Loop, Macro, builtin};
 use super::{ContextFunction, Evaluator};
 use crate::v0::expression::{self, CallArgs, Expr, Filter, Scope, not_callable};
 use crate::v0::jinja::filters::{apply_filter, apply_test};
@@ -31,6 +31,9 @@ impl Scope for Evaluator<'_> {
             Value::Object(object) => {
                 if let Some(called) = object.as_any().downcast_ref::<Macro>() {
                     return self.call_macro(called, args);
+                }
+                if let Some(called) = object.as_any().downcast_ref::<Loop>() {
+                    return self.recurse(called, args);
                 }
                 match object.as_any().downcast_ref::<ContextFunction>() {
                     Some(ContextFunction(name)) => self.context.call(name, args),
@@ -66,9 +69,11 @@ impl Scope for Evaluator<'_> {
                 apply_test(&test.name, &value, &args).map(|holds| Value::Bool(holds != *negated))
             }
             Expr::Concat(parts) => {
+                // All are evaluated before the first one becomes text: a method may change a list on the way.
+                let values: Vec<Value> = parts.iter().map(|part| self.eval(part)).collect::<PyResult<_>>()?;
                 let mut text = String::new();
-                for part in parts {
-                    text.push_str(&self.eval(part)?.to_text()?);
+                for value in values {
+                    text.push_str(&value.to_text()?);
                     if text.len() > MAX_LENGTH {
                         return Err(PyError::limit("a text is too long"));
                     }

@@ -7,7 +7,7 @@ mod objects;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::ast::{Body, MacroDef, Node, NodeKind, Target, Template};
+use super::ast::{Body, ForLoop, MacroDef, Node, NodeKind, Target, Template};
 use super::{Cause, Context, ContextFunction, Mark, TemplateError};
 use crate::v0::expression::{Expr, Scope as _};
 use crate::v0::python::{
@@ -166,8 +166,9 @@ impl<'a> Evaluator<'a> {
                 }
                 otherwise.as_ref().map_or(Ok(()), |body| self.nodes(body))
             }
-            NodeKind::For { target, items, condition, body, otherwise } => {
-                self.for_loop(target, items, condition.as_ref(), body, otherwise.as_ref())
+            NodeKind::For(statement) => {
+                let items = iterate(&self.eval(&statement.items)?)?;
+                self.for_loop(statement, items, 0)
             }
             NodeKind::SetBlock { target, filters, body } => {
                 let text = self.capture(body)?;
@@ -231,20 +232,13 @@ impl<'a> Evaluator<'a> {
         self.nodes(body)
     }
 
-    fn for_loop(
-        &mut self,
-        target: &Target,
-        items: &Expr,
-        condition: Option<&Expr>,
-        body: &Body,
-        otherwise: Option<&Body>,
-    ) -> PyResult<()> {
-        let mut items = iterate(&self.eval(items)?)?;
+    /// `depth`: how many loops of the same statement this one is called in.
+    fn for_loop(&mut self, statement: &Rc<ForLoop>, mut items: Vec<Value>, depth: usize) -> PyResult<()> {
         let outer = self.scope.clone();
-        let result = self.for_body(target, &mut items, condition, body, &outer);
+        let result = self.for_body(statement, &mut items, depth, &outer);
         self.scope = outer;
         result?;
-        match otherwise {
+        match &statement.otherwise {
             Some(body) if items.is_empty() => self.nodes(body),
             _ => Ok(()),
         }
@@ -252,13 +246,13 @@ impl<'a> Evaluator<'a> {
 
     fn for_body(
         &mut self,
-        target: &Target,
+        statement: &Rc<ForLoop>,
         items: &mut Vec<Value>,
-        condition: Option<&Expr>,
-        body: &Body,
+        depth: usize,
         outer: &Rc<Scope>,
     ) -> PyResult<()> {
-        if let Some(condition) = condition {
+        let target = &statement.target;
+        if let Some(condition) = &statement.condition {
             let mut kept = Vec::new();
             for item in items.drain(..) {
                 self.step()?;
@@ -276,12 +270,30 @@ impl<'a> Evaluator<'a> {
         for (index, item) in items.iter().enumerate() {
             self.step()?;
             self.scope = Scope::inside(outer);
-            let state = Loop { index, items: all.clone(), changed: changed.clone() };
+            let recursion = statement.recursive.then(|| (statement.clone(), outer.clone()));
+            let state = Loop { index, items: all.clone(), changed: changed.clone(), depth, recursion };
             self.scope.set(&name, Value::object(state));
             self.assign(target, item.clone())?;
-            self.nodes(body)?;
+            self.nodes(&statement.body)?;
         }
         Ok(())
+    }
+
+    /// `loop(items)` in a recursive loop: the text of the same statement for other items.
+    fn recurse(&mut self, called: &Loop, args: &Args) -> PyResult {
+        let Some((statement, scope)) = &called.recursion else {
+            return Err(PyError::type_error("the loop must have the 'recursive' marker to be called recursively"));
+        };
+        let items = args.positional.first().map(iterate).transpose()?.unwrap_or_default();
+        let outer = std::mem::replace(&mut self.scope, scope.clone());
+        let result = self.captured(|evaluator| {
+            evaluator.enter()?;
+            evaluator.for_loop(statement, items, called.depth + 1)?;
+            evaluator.depth -= 1;
+            Ok(())
+        });
+        self.scope = outer;
+        result.map(Value::from)
     }
 
     fn assign(&mut self, target: &Target, value: Value) -> PyResult<()> {
@@ -311,9 +323,13 @@ impl<'a> Evaluator<'a> {
 
     /// Renders into a text of its own.
     fn capture(&mut self, body: &Body) -> PyResult<String> {
+        self.captured(|evaluator| evaluator.nodes(body))
+    }
+
+    fn captured(&mut self, render: impl FnOnce(&mut Self) -> PyResult<()>) -> PyResult<String> {
         let out = std::mem::take(&mut self.out);
         self.captures += 1;
-        let result = self.nodes(body);
+        let result = render(self);
         self.captures -= 1;
         let text = std::mem::replace(&mut self.out, out);
         result.map(|()| text)

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::Scope;
-use crate::v0::jinja::ast::MacroDef;
+use crate::v0::jinja::ast::{ForLoop, MacroDef};
 use crate::v0::python::{Args, Dict, Key, Object, PyError, PyResult, Undefined, Value, convert};
 
 /// jinja2's own global functions.
@@ -205,6 +205,10 @@ pub(super) struct Loop {
     pub(super) index: usize,
     pub(super) items: Rc<Vec<Value>>,
     pub(super) changed: Rc<RefCell<Option<Vec<Value>>>>,
+    /// How many loops of the same statement this one is called in.
+    pub(super) depth: usize,
+    /// A recursive loop's statement, and the scope that it stands in.
+    pub(super) recursion: Option<(Rc<ForLoop>, Rc<Scope>)>,
 }
 
 impl Object for Loop {
@@ -231,8 +235,8 @@ impl Object for Loop {
             "first" => Value::Bool(self.index == 0),
             "last" => Value::Bool(self.index + 1 == count),
             "length" => Value::from(count),
-            "depth" => Value::Int(1),
-            "depth0" => Value::Int(0),
+            "depth" => Value::from(self.depth + 1),
+            "depth0" => Value::from(self.depth),
             "previtem" => neighbour(self.index.checked_sub(1)),
             "nextitem" => neighbour(Some(self.index + 1)),
             _ => return None,
