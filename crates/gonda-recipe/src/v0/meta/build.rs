@@ -215,14 +215,14 @@ impl Meta {
 
     /// The hash and what it is made of.
     pub(crate) fn hash(&self, session: &Session<'_>) -> Result<Rc<Hash>, Fail> {
-        if let Some((meta, hash)) = &self.used.borrow().hash
-            && Rc::ptr_eq(meta, &self.meta)
+        if let Some(known) = &self.used.borrow().hash
+            && Rc::ptr_eq(&known.meta, &self.meta)
         {
-            return Ok(hash.clone());
+            return Ok(known.clone());
         }
         let contents = self.hash_contents(session)?;
-        let hash = Rc::new(Hash { text: hash::hash(&contents), contents });
-        self.used.borrow_mut().hash = Some((self.meta.clone(), hash.clone()));
+        let hash = Rc::new(Hash { meta: self.meta.clone(), text: hash::hash(&contents), contents });
+        self.used.borrow_mut().hash = Some(hash.clone());
         Ok(hash)
     }
 

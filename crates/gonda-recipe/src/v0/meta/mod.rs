@@ -89,12 +89,12 @@ pub(crate) struct Used {
     keys: Option<Rc<BTreeSet<String>>>,
     values: Option<UsedVariant>,
     build_id: Option<BuildId>,
-    /// The hash, and the sections that it holds for.
-    hash: Option<(Rc<Map<String, Json>>, Rc<Hash>)>,
+    hash: Option<Rc<Hash>>,
 }
 
 /// A hash and what it is made of.
 pub(crate) struct Hash {
+    meta: Rc<Map<String, Json>>,
     pub(crate) contents: BTreeMap<String, Json>,
     /// `h` and seven digits, if there is anything to hash.
     pub(crate) text: Option<String>,
