@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gonda_testkit::{Entry, Feedstock, ModuleProxy, conda_members, skipped};
+use gonda_testkit::{Entry, Feedstock, ModuleProxy, conda_members, private_mounts, skipped};
 
 use crate::samples::Samples;
 use crate::support::{Lab, SEVEN, files, here, on_linux_64};
@@ -118,6 +118,40 @@ fn what_a_script_runs_is_for_the_build_machine() {
         assert!(logs.contains(line), "`{line}` is missing\n{logs}");
     }
     assert!(!logs.contains("cannot install cross-compiled binaries"), "{logs}");
+}
+
+/// What is built for the build machine begins with the standard library that native jobs begin with: `-v` names no package
+/// of it as compiled, in each of the ways in which a script builds for its own machine, and nothing of the target's either.
+#[test]
+fn native_programs_find_the_standard_library() {
+    if !on_linux_64(here!()) {
+        return;
+    }
+    if !private_mounts() {
+        return skipped(here!(), "the library is compiled in namespaces only");
+    }
+    let Some(lab) = Lab::real(here!()) else { return };
+    let script = r#"set -e
+before=$GOCACHE
+go run -v . && test "$GOCACHE" = "$before"
+(unset GOOS GOARCH; go build -v -o native .)
+go build -v -o "$PREFIX/bin/hello" .
+ls -d "$before"/../own/gocache/trim.txt
+"#;
+    let feedstock = lab.hello("hello", "bash $RECIPE_DIR/native.sh", "");
+    feedstock.write("recipe/native.sh", script);
+    lab.build(feedstock.root(), &["--target-platform", FOREIGN]).succeeds();
+    let logs = lab.logs();
+    let compiled: Vec<&str> = ["runtime", "os", "fmt", "internal/cpu"]
+        .into_iter()
+        .filter(|package| logs.lines().any(|line| line == *package))
+        .collect();
+    assert!(compiled.is_empty(), "{compiled:?} were compiled anew\n{logs}");
+    assert!(logs.contains("the standard library for linux/amd64 is there, as gonda compiled it"), "{logs}");
+
+    // A script that never builds for this machine has none.
+    let feedstock = lab.hello("hello", "go build -o $PREFIX/bin/hello . && test ! -e $GOCACHE/../own/gocache", "");
+    lab.build(feedstock.root(), &["--target-platform", FOREIGN]).succeeds();
 }
 
 /// Completions that the freshly built program prints itself: under an emulator, as a twin from bash, and as a twin from a

@@ -295,6 +295,7 @@ impl Bench<'_> {
         spec.binds.push(Bind { disk: self.root.clone(), seen: self.root.clone(), writable: true });
         let machine = self.bed.settings.build_platform;
         let crossing = crossing::Facts {
+            own_go_cache: false,
             target: platform,
             build: machine,
             package: "",

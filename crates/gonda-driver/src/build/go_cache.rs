@@ -1,12 +1,14 @@
 //! What a job's GOCACHE starts with: by default the standard library as gonda compiled it, and nothing of other jobs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rattler_conda_types::Subdir;
 use sha2::{Digest, Sha256};
 
 use super::group::Checkout;
 use super::job::Job;
 use super::modules::has_go;
+use super::native_std::Needs;
 use super::without_cgo::{self, Listing, Remembered};
 use crate::cache::go_std::{Growth, Offer, StdLayer};
 use crate::golang::go_platform;
@@ -23,40 +25,46 @@ const FORMAT: &str = "gonda go cache 1";
 const LINE: usize = 6000;
 
 impl Job {
-    /// Gives a room its GOCACHE. Called when its environments are installed and nothing of the recipe is in it yet.
+    /// Gives a room its GOCACHE. Called when its environments are installed and nothing of the recipe is in it yet. Returns
+    /// what was found out of the source meanwhile.
     pub(super) async fn provide_go_cache(
         &self,
         checkout: &Checkout,
         solved: &Solved,
         modules: &Modules,
         room: &mut Room,
-    ) -> Result<()> {
+    ) -> Result<Option<Needs>> {
         if !has_go(solved) {
-            return Ok(());
+            return Ok(None);
         }
         let settings = &self.common.request.settings;
         let cgo = solved.build.iter().any(|record| record.package_record.name.as_normalized().starts_with("go-cgo"));
         if settings.go_cache == GoCacheMode::Shared {
-            let name = if cgo { format!("shared-{}", self.key(solved, true)) } else { "shared-nocgo".to_owned() };
+            let target = self.output.target_platform;
+            let name =
+                if cgo { format!("shared-{}", self.std_key(solved, target, true)) } else { "shared-nocgo".to_owned() };
             let folder = settings.cache_root.join("gocache").join(name);
             fs_err::create_dir_all(&folder)?;
-            return room.set_go_cache(GoCache::Shared(folder));
+            room.set_go_cache(GoCache::Shared(folder))?;
+            return Ok(None);
         }
         // What C compilers are told holds the job's own paths where paths are not fixed.
         if cgo && !room.paths().fixed {
-            return Ok(());
+            return Ok(None);
         }
-        let layer = StdLayer::new(&settings.cache_root, &self.key(solved, cgo));
-        match self.std_layer(checkout, solved, modules, room, &layer, cgo).await {
-            Ok(Some(folder)) => room.set_go_cache(GoCache::Layer(folder)),
-            Ok(None) => room.set_go_cache(GoCache::Own),
-            Err(error) if error.kind == Kind::Interrupted => Err(error),
+        let mut needs = None;
+        let go_cache = match self.std_layer(checkout, solved, modules, room, cgo, &mut needs).await {
+            Ok(Some(folder)) => GoCache::Layer(folder),
+            Ok(None) => GoCache::Own,
+            Err(error) if error.kind == Kind::Interrupted => return Err(error),
             // The script compiles it itself, and says what is wrong with the toolchain or the disk.
             Err(error) => {
                 self.common.events.note(&self.name, format!("no standard library beforehand: {error}"));
-                room.set_go_cache(GoCache::Own)
+                GoCache::Own
             }
-        }
+        };
+        room.set_go_cache(go_cache)?;
+        Ok(needs)
     }
 
     async fn std_layer(
@@ -65,9 +73,11 @@ impl Job {
         solved: &Solved,
         modules: &Modules,
         room: &mut Room,
-        layer: &StdLayer,
         cgo: bool,
-    ) -> Result<Option<std::path::PathBuf>> {
+        needs: &mut Option<Needs>,
+    ) -> Result<Option<PathBuf>> {
+        let key = self.std_key(solved, self.output.target_platform, cgo);
+        let layer = StdLayer::new(&self.common.request.settings.cache_root, &key);
         let found = modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?.modules;
         let source = self.source_key(&found)?;
         let of_source = &checkout.origin.source;
@@ -77,11 +87,13 @@ impl Job {
             if known.source == *of_source {
                 self.warn_without_cgo(&known.cgo_only);
             }
+            *needs = Some(Needs { source, standard: known.standard });
             return Ok(Some(folder));
         }
         let Listing { standard: wanted, cgo_only } =
             self.listed(checkout, modules, &found, &room.disk().build_prefix, cgo).await?;
         self.warn_without_cgo(&cgo_only);
+        *needs = Some(Needs { source: source.clone(), standard: wanted.clone() });
         if wanted.is_empty() {
             return Ok(None);
         }
@@ -92,11 +104,12 @@ impl Job {
                 return Ok(None);
             }
             Offer::Grows(growth) => {
-                self.compile(checkout, solved, room, &growth).await?;
+                room.set_go_cache(GoCache::Shared(growth.folder().to_owned()))?;
+                self.compile(checkout, solved, room, "", &growth).await?;
                 growth.finish().await?
             }
         };
-        let known = Remembered { source: of_source.clone(), cgo_only };
+        let known = Remembered { source: of_source.clone(), standard: wanted, cgo_only };
         layer.remember(&source, &serde_json::to_vec(&known).unwrap_or_default())?;
         Ok(Some(folder))
     }
@@ -147,9 +160,16 @@ impl Job {
         Ok(listing)
     }
 
-    /// Compiles packages in the job's environment, without anything that the recipe itself sets.
-    async fn compile(&self, checkout: &Checkout, solved: &Solved, room: &mut Room, growth: &Growth) -> Result<()> {
-        room.set_go_cache(GoCache::Shared(growth.folder().to_owned()))?;
+    /// Compiles packages in a room whose GOCACHE is the layer that grows, in the job's environment without anything that
+    /// the recipe itself sets. `before` is done in the shell before.
+    pub(super) async fn compile(
+        &self,
+        checkout: &Checkout,
+        solved: &Solved,
+        room: &Room,
+        before: &str,
+        growth: &Growth,
+    ) -> Result<()> {
         let (disk, seen) = (room.disk(), room.paths());
         let mut output = self.output.clone();
         output.build.scripts.clear();
@@ -162,7 +182,7 @@ impl Job {
             settings: &script::Settings { go_proxy: Some("off".to_owned()), ..self.script_settings(checkout, solved) },
             render: &|text, _| Ok(text.to_owned()),
         };
-        let prepared = script::own(&job, &list_command(&growth.missing))?;
+        let prepared = script::own(&job, &(before.to_owned() + &list_command(&growth.missing)))?;
         prepared.write(&disk.src_dir)?;
         let exit = room.run_own(prepared.command(seen)).await?;
         if exit.success() {
@@ -172,18 +192,20 @@ impl Job {
         Err(Error::new(Kind::Build, format!("`go list -export` ended with {}{last}", exit.describe())))
     }
 
-    /// What tells layers apart. Go's own digests keep it honest for what Go compiles; for C they know the compiler and
-    /// its flags, but not headers and libraries, so there all packages count.
-    fn key(&self, solved: &Solved, cgo: bool) -> String {
+    /// What tells layers apart: the toolchain, and the platform that it compiles for. Go's own digests keep it honest for
+    /// what Go compiles, variables of an activation included, so the package that holds no more than that (`go-nocgo_win-64`)
+    /// doesn't count. For C they know the compiler and its flags, but not headers and libraries, so there all packages do.
+    pub(super) fn std_key(&self, solved: &Solved, platform: Subdir, cgo: bool) -> String {
         let of_go = |record: &&rattler_conda_types::RepoDataRecord| {
             let name = record.package_record.name.as_normalized();
-            cgo || name == "go" || name.starts_with("go-") || name == "_go_select"
+            let activation = name.starts_with("go-nocgo_") || name.starts_with("go-cgo_");
+            cgo || name == "go" || name == "_go_select" || (name.starts_with("go-") && !activation)
         };
         let mut hash = Sha256::new();
         let mut part = |text: &str| hash.update([text.as_bytes(), &[0]].concat());
         part(FORMAT);
-        part(self.output.target_platform.as_str());
-        part(&solved.zig.as_ref().map(Zig::triple).unwrap_or_default());
+        part(platform.as_str());
+        part(&solved.zig.as_ref().filter(|_| cgo).map(Zig::triple).unwrap_or_default());
         for records in [&solved.build, &solved.host] {
             environment::contents(records.iter().filter(of_go)).iter().for_each(|package| part(package));
             part("");

@@ -8,6 +8,7 @@ use gonda_recipe::{Output, PinnedOutput};
 use super::fetch::go_sums;
 use super::group::{Answers, Checkout};
 use super::matrix::Planned;
+use super::native_std::Needs;
 use super::sources::Source;
 use super::{Goal, Plan, Request, Session, Status};
 use crate::channels::name_of;
@@ -48,6 +49,8 @@ pub(super) struct Job {
     pub(super) log: Option<PathBuf>,
     /// What gonda's module proxy served to its scripts.
     pub(super) served: ProxyRecord,
+    /// What its source needs of the standard library, where that is known.
+    pub(super) needs: Option<Needs>,
 }
 
 /// What is to be done for an output.
@@ -69,6 +72,7 @@ impl Job {
             output: selection.rendering.outputs[planned.index].clone(),
             log: None,
             served: ProxyRecord::default(),
+            needs: None,
         }
     }
 

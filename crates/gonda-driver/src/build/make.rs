@@ -54,7 +54,7 @@ impl Job {
     }
 
     /// A room with environments, source, recipe and modules in place.
-    pub(super) async fn move_in(&self, checkout: &Checkout, solved: &Solved) -> Result<Room> {
+    pub(super) async fn move_in(&mut self, checkout: &Checkout, solved: &Solved) -> Result<Room> {
         let settings = &self.common.request.settings;
         let mode = self.common.session.mode();
         let merged = self.output.build.merge_build_host;
@@ -104,7 +104,7 @@ impl Job {
             }
         }
         crossing::furnish(&room, &crossing)?;
-        self.provide_go_cache(checkout, solved, &modules, &mut room).await?;
+        let needs = self.provide_go_cache(checkout, solved, &modules, &mut room).await?;
         let disk = room.disk();
         remove_all(&disk.src_dir)?;
         fs_err::rename(&checkout.work, &disk.src_dir)?;
@@ -115,6 +115,7 @@ impl Job {
         if lock.is_file() {
             fs_err::remove_file(lock)?;
         }
+        self.needs = needs;
         Ok(room)
     }
 
@@ -123,6 +124,7 @@ impl Job {
         let found = crate::modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?;
         Ok(crossing::Facts {
             closed: self.network().0 != Network::On,
+            own_go_cache: self.common.request.settings.go_cache == GoCacheMode::Private,
             target: self.output.target_platform,
             build: self.output.build_platform,
             package: &self.output.name,
@@ -148,9 +150,12 @@ impl Job {
         let log = self.start_log()?;
         let activated = self.activated(solved, room)?;
         // Held until the last script has ended.
-        let network = self.open_network(solved, &disk.build_prefix).await?;
+        let mut network = self.open_network(solved, &disk.build_prefix).await?;
         if let (true, Some(proxy)) = (self.network().0 != Network::On, network.go_proxy()) {
             crossing::hold_to_proxy(room, &proxy)?;
+        }
+        if let Some(url) = network.url() {
+            crossing::answer_at(room, &url)?;
         }
         let script_settings = script::Settings {
             outside: Outside::look(seen),
@@ -200,7 +205,10 @@ impl Job {
                 tell_news(&mut journal);
                 tell(line);
             };
-            let exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)).await?;
+            let exit = tokio::select! {
+                exit = room.run(script.command(seen), &network.reach, on_line, Some(&log)) => exit?,
+                never = self.answer_go(&mut network.asked, checkout, solved, room) => match never {},
+            };
             tell_news(&mut journal);
             if let Some(served) = network.served() {
                 self.served = served;

@@ -17,6 +17,7 @@ mod job;
 mod make;
 mod matrix;
 mod modules;
+mod native_std;
 mod network;
 mod plan;
 mod record;

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::job::Job;
 use super::modules::has_go;
 use crate::Result;
 use crate::go_cache;
 use crate::isolation::{Reach, SERVICE, SeenPaths, paths};
-use crate::modules::{Proxy, ProxyRecord};
+use crate::modules::{Asked, Beside, Proxy, ProxyRecord};
 use crate::script::Attempts;
 use crate::settings::Network;
 use crate::solving::Solved;
@@ -22,6 +24,8 @@ pub(super) struct ScriptNetwork {
     closed: bool,
     /// For the room.
     pub(super) reach: Reach,
+    /// What a script's `go` asks gonda itself.
+    pub(super) asked: mpsc::Receiver<Asked>,
     /// For the log: why the mode is not what the user chose, or the recipe.
     pub(super) note: Option<String>,
 }
@@ -30,6 +34,11 @@ impl ScriptNetwork {
     /// GOPROXY.
     pub(super) fn go_proxy(&self) -> Option<String> {
         self.proxy.as_ref().map(|proxy| proxy.goproxy(self.mode == Network::On))
+    }
+
+    /// Where a script's `go` finds gonda.
+    pub(super) fn url(&self) -> Option<String> {
+        self.proxy.as_ref().map(|proxy| proxy.url())
     }
 
     /// GOCACHEPROG: gonda itself, as the script sees it, which asks the proxy for the Go build cache that machines share.
@@ -85,15 +94,17 @@ impl Job {
         let (mode, note) = self.network();
         let isolation = self.common.session.mode();
         let in_room = mode != Network::On && isolation.has_fixed_paths();
+        let (ask, asked) = mpsc::channel(1);
         let proxy = match has_go(solved) {
             true => {
                 let settings = &self.common.request.settings;
                 let offline = settings.offline || mode == Network::Off;
                 let store = self.module_store(build_prefix, offline)?;
                 let go_cache = self.common.session.go_cache(settings, &self.common.events)?;
+                let beside = Beside { go_cache, asked: Some(ask) };
                 Some(Arc::new(match in_room {
-                    true => store.proxy_at(SERVICE, go_cache),
-                    false => store.serve_with(go_cache).await?,
+                    true => store.proxy_at(SERVICE, beside),
+                    false => store.serve_with(beside).await?,
                 }))
             }
             false => None,
@@ -106,6 +117,6 @@ impl Job {
             })),
         };
         let closed = mode != Network::On && isolation.closes_network();
-        Ok(ScriptNetwork { mode, proxy, closed, reach, note: note.map(str::to_owned) })
+        Ok(ScriptNetwork { mode, proxy, closed, reach, asked, note: note.map(str::to_owned) })
     }
 }

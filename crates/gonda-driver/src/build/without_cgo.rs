@@ -34,11 +34,12 @@ pub(super) struct Listing {
     pub(super) cgo_only: BTreeSet<String>,
 }
 
-/// The second part of a listing, as it is remembered.
+/// A listing, as it is remembered.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Remembered {
     /// The digest of the source that was looked at.
     pub(super) source: String,
+    pub(super) standard: BTreeSet<String>,
     pub(super) cgo_only: BTreeSet<String>,
 }
 

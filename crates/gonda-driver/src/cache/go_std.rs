@@ -88,13 +88,13 @@ impl StdLayer {
 
     /// Finds out what is to be compiled so that the layer has these packages, waiting for whoever is at it already.
     pub(crate) async fn offer(&self, wanted: &BTreeSet<String>) -> Result<Offer> {
-        if let Some(folder) = self.has(wanted) {
+        if let Some(folder) = self.having(wanted) {
             return Ok(Offer::Serves(folder));
         }
         fs_err::create_dir_all(&self.place)?;
         let lock_path = self.place.with_extension("lock");
         let lock = blocking(move || index::lock(&lock_path)).await?;
-        if let Some(folder) = self.has(wanted) {
+        if let Some(folder) = self.having(wanted) {
             return Ok(Offer::Serves(folder));
         }
         let mut state = self.state();
@@ -116,7 +116,8 @@ impl StdLayer {
         Ok(Offer::Grows(Growth { place: self.place.clone(), part, state, missing, _lock: lock }))
     }
 
-    fn has(&self, wanted: &BTreeSet<String>) -> Option<PathBuf> {
+    /// The layer, if it has these packages.
+    pub(crate) fn having(&self, wanted: &BTreeSet<String>) -> Option<PathBuf> {
         let state = self.state();
         self.generation(&state).filter(|_| wanted.is_subset(&state.packages))
     }

@@ -14,6 +14,7 @@ mod decide;
 mod emulator;
 mod flags;
 mod foreign;
+mod go_caches;
 mod go_call;
 mod identity;
 mod journal;
@@ -32,6 +33,7 @@ use crate::isolation::{Bind, BuildEnv, Format, Link, Mode, Room, RoomSpec, paths
 use crate::{Error, Kind, Result, host};
 
 pub(crate) use emulator::Emulator;
+pub(crate) use go_caches::{GoCaches, answer_at, begin_native};
 pub use journal::Journal;
 
 /// The name by which gonda knows that it stands for Go.
@@ -66,6 +68,8 @@ pub(crate) struct Crossing {
     pub(crate) own: PathBuf,
     /// The host prefix: what is in it is packed.
     pub(crate) prefix: PathBuf,
+    /// What is built for the machine that builds has a GOCACHE of its own.
+    pub(crate) go_caches: Option<GoCaches>,
     /// Paths of the source's main modules.
     pub(crate) modules: Vec<String>,
     /// The package's name.
@@ -91,6 +95,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) modules: Vec<String>,
     /// Scripts don't reach the network.
     pub(crate) closed: bool,
+    /// GOCACHE is the job's own, over what gonda compiled.
+    pub(crate) own_go_cache: bool,
 }
 
 impl Facts<'_> {
@@ -169,6 +175,8 @@ pub(crate) fn furnish(room: &Room, facts: &Facts<'_>) -> Result<()> {
         goroot: seen.build_prefix.join("go"),
         own: own.clone(),
         prefix: seen.prefix.clone(),
+        go_caches: (facts.own_go_cache && facts.crossing().is_some())
+            .then(|| GoCaches { target: seen.go_cache.clone(), native: own.join(paths::GO_CACHE) }),
         modules: facts.modules.clone(),
         package: facts.package.to_owned(),
         emulator,
@@ -402,6 +410,7 @@ mod tests {
             goroot: "/b/go".into(),
             own: "/o".into(),
             prefix: "/p".into(),
+            go_caches: None,
             modules: Vec::new(),
             package: String::new(),
             emulator: None,

@@ -7,7 +7,7 @@ use std::process::id;
 use super::builds::{Build, Builds, Outputs, is_program};
 use super::decide::{Changes, Decision, How, Surroundings, decide};
 use super::go_call::GoCall;
-use super::{Crossing, journal};
+use super::{Crossing, go_caches, journal};
 use crate::golang::correct_go;
 use crate::process::Relay;
 use crate::{Error, Kind, Result};
@@ -47,12 +47,19 @@ fn go(crossing: &Crossing, args: &[OsString]) -> Result<u8> {
         is_tool_of_go: &|name| is_tool_of_go(crossing, name),
         scratch: &scratch,
     };
-    let Some(decision) = words.and_then(|words| decide(crossing, &words, &around)) else { return relay.replace() };
-    if let Some(said) = &decision.said {
-        journal::say(crossing, said);
+    let verb = words.as_ref().and_then(|words| words.first()).cloned().unwrap_or_default();
+    let decision = words.and_then(|words| decide(crossing, &words, &around));
+    if let Some(decision) = &decision {
+        if let Some(said) = &decision.said {
+            journal::say(crossing, said);
+        }
+        relay.args = decision.args.iter().map(OsString::from).collect();
+        apply(&mut relay, &decision.env);
     }
-    relay.args = decision.args.iter().map(OsString::from).collect();
-    apply(&mut relay, &decision.env);
+    if let Some(folder) = go_caches::of_call(crossing, &verb, &|name| relay.variable(name)) {
+        relay.set.push(("GOCACHE".to_owned(), folder.into()));
+    }
+    let Some(decision) = decision else { return relay.replace() };
     match &decision.how {
         How::Replace => relay.replace(),
         How::Record => record(crossing, &relay, &decision, None),

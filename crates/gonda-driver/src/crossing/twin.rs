@@ -8,7 +8,7 @@ use super::builds::{Build, Found};
 use super::decide::{Changes, for_build_machine};
 use super::flags::Native;
 use super::go_call::{Flag, GoCall};
-use super::{Crossing, journal};
+use super::{Crossing, go_caches, journal};
 use crate::process::Relay;
 use crate::{Error, Kind, Result};
 
@@ -36,6 +36,10 @@ pub(super) fn twin(crossing: &Crossing, found: &Found) -> Result<PathBuf> {
         for (name, value) in env {
             relay.set.retain(|(present, _)| *present != name);
             relay.set.extend(value.map(|value| (name, value.into())));
+        }
+        let verb = args.first().map(String::as_str).unwrap_or_default();
+        if let Some(folder) = go_caches::of_call(crossing, verb, &|name| relay.variable(name)) {
+            relay.set.push(("GOCACHE".to_owned(), folder.into()));
         }
         journal::say(crossing, &format!("a twin for {} is built: `go {}`", crossing.build_machine(), args.join(" ")));
         // What Go prints is no output of the program that the script runs.

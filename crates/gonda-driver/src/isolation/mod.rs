@@ -8,6 +8,7 @@
 //! A program that uses this module must call [`crate::started_inside`] first thing in `main`: gonda starts itself again
 //! to set the namespaces up.
 
+pub(crate) mod go_cache;
 mod known;
 mod limits;
 #[cfg(target_os = "linux")]

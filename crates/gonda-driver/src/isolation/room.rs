@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Mode, Reach, paths};
+use super::{Limits, Mode, Reach, go_cache, paths};
 use crate::files::remove_all;
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result, host};
@@ -250,11 +250,9 @@ impl Room {
         make(own)?;
         if let GoCache::Layer(folder) = &self.spec.go_cache {
             if self.mode != (Mode::Mounts { upper: super::Upper::Disk }) {
-                copy_cache(folder, own)?;
+                go_cache::copy(folder, own)?;
             }
-            // Go would look through the whole cache for what is old.
-            let stamp = own.join("trim.txt");
-            std::fs::write(&stamp, now().to_string()).map_err(|error| io_error("write", &stamp, error))?;
+            go_cache::stamp(own)?;
         }
         Ok(())
     }
@@ -536,28 +534,6 @@ fn own_program() -> Result<PathBuf> {
     })
 }
 
-/// Copies a GOCACHE: folders of files.
-fn copy_cache(from: &Path, to: &Path) -> Result<()> {
-    for entry in walkdir::WalkDir::new(from).min_depth(1) {
-        let entry = entry.map_err(|error| io_error("read", from, error.into()))?;
-        let Ok(path) = entry.path().strip_prefix(from) else { continue };
-        let place = to.join(path);
-        if entry.file_type().is_dir() {
-            make(&place)?;
-        } else {
-            // A reflink, where the file system has them.
-            std::fs::copy(entry.path(), &place).map_err(|error| io_error("write", &place, error))?;
-        }
-    }
-    Ok(())
-}
-
-/// Seconds since 1970, for Go's own housekeeping.
-#[allow(clippy::disallowed_methods, reason = "Go compares it with the clock; it reaches no package")]
-fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 /// Go stamps a program with the commit of whatever repository encloses it, and `git describe` finds that one too; a
 /// script that sets its own GOFLAGS drops `-buildvcs=false`, and `GIT_CEILING_DIRECTORIES` doesn't stop Go.
 fn refuse_repository(dir: &Path) -> Result<()> {
@@ -644,7 +620,7 @@ pub(super) async fn probe(_work_root: &Path) -> Result<Result<Mode, super::Reaso
     Ok(Err("this system has no namespaces".to_owned()))
 }
 
-fn make(folder: &Path) -> Result<()> {
+pub(super) fn make(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| io_error("make", folder, error))
 }
 

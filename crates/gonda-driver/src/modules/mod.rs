@@ -29,6 +29,7 @@ use std::time::Duration;
 pub use answers::{recall_answers, remember_answers};
 pub use find::{Found, MainModules, Vendoring, find_main_modules};
 pub use record::{ProxyRecord, ServedModule};
+pub(crate) use server::{Asked, Beside, STD};
 pub use server::{Proxy, serve};
 pub use set::{GoRunner, Known, ModuleSet, SetModule, SetSettings, known_set, module_set};
 pub use store::{ModuleStore, ProxySettings};

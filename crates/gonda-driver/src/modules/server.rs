@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::record::ProxyRecord;
@@ -24,12 +25,27 @@ use super::upstream::Miss;
 use crate::go_cache::{self, SharedGoCache};
 use crate::{Error, Kind, Result};
 
+/// Where a job's `go` asks for the standard library of the machine that builds, with POST ([`Beside::asked`]).
+pub(crate) const STD: &str = "/std";
+
+/// A `go` of a job waits for the standard library of the machine that builds; it is told whether that is there.
+pub(crate) type Asked = oneshot::Sender<bool>;
+
+/// What a job finds beside modules, at the same address.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Beside {
+    /// A Go build cache that machines share, below [`go_cache::PREFIX`].
+    pub(crate) go_cache: Option<Arc<SharedGoCache>>,
+    /// Who answers those that ask at [`STD`].
+    pub(crate) asked: Option<mpsc::Sender<Asked>>,
+}
+
 /// A module proxy; it stops when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     store: ModuleStore,
-    go_cache: Option<Arc<SharedGoCache>>,
+    beside: Beside,
     record: Arc<Mutex<ProxyRecord>>,
     /// One for each listener.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -51,7 +67,7 @@ impl Proxy {
 
     /// Where a job's helper finds the Go build cache that machines share, if there is one.
     pub(crate) fn go_cache_url(&self) -> Option<String> {
-        self.go_cache.as_ref().map(|_| format!("{}{}", self.url(), go_cache::PREFIX))
+        self.beside.go_cache.as_ref().map(|_| format!("{}{}", self.url(), go_cache::PREFIX))
     }
 
     /// Answers on a listener that is bound to this proxy's address: in a network namespace, for example. Must be called
@@ -64,7 +80,7 @@ impl Proxy {
         listener.set_nonblocking(true).map_err(no_listener)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(no_listener)?;
         let served =
-            Served { store: self.store.clone(), go_cache: self.go_cache.clone(), record: Arc::clone(&self.record) };
+            Served { store: self.store.clone(), beside: self.beside.clone(), record: Arc::clone(&self.record) };
         let task = tokio::spawn(accept(listener, served));
         lock(&self.tasks).push(task);
         Ok(())
@@ -101,22 +117,22 @@ impl ModuleStore {
     ///
     /// When nothing can be bound.
     pub async fn serve(&self) -> Result<Proxy> {
-        self.serve_with(None).await
+        self.serve_with(Beside::default()).await
     }
 
-    /// The same, with a Go build cache below [`go_cache::PREFIX`].
+    /// The same, with more at its address.
     #[allow(clippy::unused_async, reason = "a runtime must be there")]
-    pub(crate) async fn serve_with(&self, go_cache: Option<Arc<SharedGoCache>>) -> Result<Proxy> {
+    pub(crate) async fn serve_with(&self, beside: Beside) -> Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(no_listener)?;
-        let proxy = self.proxy_at(listener.local_addr().map_err(no_listener)?, go_cache);
+        let proxy = self.proxy_at(listener.local_addr().map_err(no_listener)?, beside);
         proxy.answer_on(listener)?;
         Ok(proxy)
     }
 
     /// A proxy for one job that will be given its listeners ([`Proxy::answer_on`]).
     #[must_use]
-    pub(crate) fn proxy_at(&self, address: SocketAddr, go_cache: Option<Arc<SharedGoCache>>) -> Proxy {
-        Proxy { address, store: self.clone(), go_cache, record: Arc::default(), tasks: Mutex::default() }
+    pub(crate) fn proxy_at(&self, address: SocketAddr, beside: Beside) -> Proxy {
+        Proxy { address, store: self.clone(), beside, record: Arc::default(), tasks: Mutex::default() }
     }
 }
 
@@ -128,7 +144,7 @@ fn no_listener(error: io::Error) -> Error {
 #[derive(Clone)]
 struct Served {
     store: ModuleStore,
-    go_cache: Option<Arc<SharedGoCache>>,
+    beside: Beside,
     record: Arc<Mutex<ProxyRecord>>,
 }
 
@@ -161,10 +177,15 @@ async fn accept(listener: tokio::net::TcpListener, served: Served) {
 type Body = BoxBody<Bytes, io::Error>;
 
 async fn respond(request: hyper::Request<Incoming>, served: &Served) -> Response<Body> {
-    let Served { store, go_cache, record } = served;
-    if let (Some(go_cache), true) = (go_cache, request.uri().path().starts_with(go_cache::PREFIX)) {
+    let Served { store, beside, record } = served;
+    if let (Some(go_cache), true) = (&beside.go_cache, request.uri().path().starts_with(go_cache::PREFIX)) {
         let response = go_cache::answer(request, go_cache::PREFIX, &**go_cache).await;
         return response.map(|body| body.map_err(|never| match never {}).boxed());
+    }
+    if let (Some(asked), STD, &Method::POST) = (&beside.asked, request.uri().path(), request.method()) {
+        let (answer, answered) = oneshot::channel();
+        let there = asked.send(answer).await.is_ok() && answered.await.unwrap_or(false);
+        return plain(if there { StatusCode::OK } else { StatusCode::NOT_FOUND }, "the standard library");
     }
     if request.method() != Method::GET {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "a module proxy is asked with GET");

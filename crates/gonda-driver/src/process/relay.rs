@@ -66,6 +66,15 @@ impl Relay {
         Ok((output.stdout, code(output.status)))
     }
 
+    /// A variable as the program has it; `None` where it hasn't, or where that is no text.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        if let Some((_, value)) = self.set.iter().rev().find(|(set, _)| set == name) {
+            return value.to_str().map(str::to_owned);
+        }
+        let inherited = !self.clear && !self.unset.iter().any(|unset| unset == name);
+        inherited.then(|| std::env::var(name).ok()).flatten()
+    }
+
     fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         #[cfg(unix)]

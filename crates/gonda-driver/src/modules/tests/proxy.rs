@@ -279,7 +279,7 @@ async fn stops_when_dropped() {
     let world = World::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let proxy = ModuleStore::open(world.settings("off")).unwrap().proxy_at(address, None);
+    let proxy = ModuleStore::open(world.settings("off")).unwrap().proxy_at(address, crate::modules::Beside::default());
     proxy.answer_on(listener).unwrap();
     assert_eq!(proxy.url(), format!("http://{address}"));
     get(&proxy, "a.b/c/@v/list").await;
