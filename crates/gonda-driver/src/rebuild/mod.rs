@@ -107,10 +107,13 @@ pub async fn rebuild(request: Request, session: &Session, events: &Events) -> Re
         settings,
     };
     let reports = building::build(vec![request], false, session, events).await?;
-    let mut rebuilt = None;
+    let mut rebuilt: Option<PathBuf> = None;
     for report in reports {
         match report.status {
-            Status::Built { artifact, .. } if report.name == output => rebuilt = Some(artifact.path),
+            // Of several variants, the one that is called so.
+            Status::Built { artifact, .. } if report.name == output => {
+                rebuilt = rebuilt.filter(|path| file_name(path) == name).or(Some(artifact.path));
+            }
             Status::Failed(error) => return Err(error),
             _ => {}
         }

@@ -191,7 +191,7 @@ impl Context for JinjaContext<'_, '_> {
             return None;
         }
         let text = self.session.read(&self.session.folder.join(path))?;
-        let selected = super::selector::SelectableText::new(&text).select(&self.namespace.evaluator);
+        let selected = super::selector::select(&text, &self.namespace.evaluator);
         Some(match selected {
             Ok(selected) => Ok(selected.text),
             Err(error) => Err(TemplateError {
@@ -364,7 +364,9 @@ impl JinjaContext<'_, '_> {
             "PKG_BUILD_STRING" if !self.is_final() => text("placeholder"),
             "PKG_HASH" if !self.is_final() => text("1234567"),
             "PKG_BUILD_STRING" => self.own(|meta| meta.build_id(self.session).unwrap_or_default()),
-            "PKG_HASH" => self.own(|meta| meta.hash(self.session).ok().flatten().unwrap_or_default()),
+            "PKG_HASH" => {
+                self.own(|meta| meta.hash(self.session).ok().and_then(|hash| hash.text.clone()).unwrap_or_default())
+            }
             "CPU_COUNT" => self.system(name, "1"),
             "LANG" | "LC_ALL" | "MAKEFLAGS" | "REQUESTS_CA_BUNDLE" => self.system(name, ""),
             "SSL_CERT_FILE" if !windows => self.system(name, ""),
@@ -506,7 +508,7 @@ impl JinjaContext<'_, '_> {
                 };
                 match chosen {
                     Some((_, output)) => {
-                        let other = output.meta.borrow();
+                        let other = output.borrow();
                         let version = other.plain_version();
                         if lenient && version.is_empty() {
                             None

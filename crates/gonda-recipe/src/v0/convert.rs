@@ -30,9 +30,7 @@ pub(crate) fn output(
     let version = meta.version(session)?;
     let build_string = meta.build_id(session)?;
     let (target_platform, unknown_platform) = platform(&meta.target_subdir(session));
-    let hash_contents = meta.hash_contents(session)?;
-    let hash = if build_string.contains('h') { super::hash::hash(&hash_contents) } else { None };
-    let hash = hash.filter(|hash| build_string.contains(hash.as_str()));
+    let hash = meta.hash(session)?;
     let noarch = match meta.noarch().as_deref() {
         Some(Json::String(kind)) if kind == "python" => Some(Noarch::Python),
         Some(_) => Some(Noarch::Generic),
@@ -87,8 +85,8 @@ pub(crate) fn output(
         },
         variant: meta.config.variant.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect(),
         used_vars: meta.used_vars(session, false)?.as_ref().clone(),
-        hash_contents,
-        hash,
+        hash: hash.text.clone().filter(|text| build_string.contains(text.as_str())),
+        hash_contents: hash.contents.clone(),
         parent,
         rendered_recipe: rendered_recipe(meta, &build_string),
         name,

@@ -117,14 +117,10 @@ fn is_plain(text: &str) -> bool {
     if b"-?:,[]{}#&*!|>'\"%@`~=< ".contains(first) || matches!(last, b' ' | b':') {
         return false;
     }
-    let mut before = 0;
-    for byte in bytes {
-        match byte {
-            b',' | b'[' | b']' | b'{' | b'}' | 0..0x20 | 0x7f => return false,
-            b' ' if before == b':' => return false,
-            b'#' if before == b' ' => return false,
-            _ => before = *byte,
-        }
+    // Without a way out before the end, many bytes are looked at together.
+    let is_special = |byte: u8| matches!(byte, b',' | b'[' | b']' | b'{' | b'}' | b':' | b'#' | 0..0x20 | 0x7f);
+    if bytes.iter().fold(false, |found, byte| found | is_special(*byte)) && !specials_are_plain(bytes) {
+        return false;
     }
     if !text.is_ascii() && text.contains(char::is_control) {
         return false;
@@ -132,6 +128,20 @@ fn is_plain(text: &str) -> bool {
     // What any reader would take for a number, a date or a truth value keeps its quotes.
     let base60 = bytes.iter().all(|c| c.is_ascii_digit() || b":.+-_".contains(c)) && bytes.contains(&b':');
     !base60 && yaml::is_text(text) && !looks_numeric(text)
+}
+
+/// Whether text with special characters means nothing but itself: a colon or a `#` inside of a word.
+fn specials_are_plain(text: &[u8]) -> bool {
+    let mut before = 0;
+    for byte in text {
+        match byte {
+            b',' | b'[' | b']' | b'{' | b'}' | 0..0x20 | 0x7f => return false,
+            b' ' if before == b':' => return false,
+            b'#' if before == b' ' => return false,
+            _ => before = *byte,
+        }
+    }
+    true
 }
 
 fn looks_numeric(text: &str) -> bool {

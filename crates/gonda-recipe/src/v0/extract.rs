@@ -2,27 +2,31 @@
 //! `extract_outputs_text` and its neighbours): what an output uses is decided on the text before Jinja, where there is
 //! no structure yet.
 
+use std::ops::Range;
+
+use memchr::{memchr_iter, memmem};
+
 /// Byte offsets of line starts from `from` on, `from` itself only if a line starts there.
 fn line_starts(text: &str, from: usize) -> impl Iterator<Item = usize> + '_ {
     let first = (from == 0 || text.as_bytes().get(from - 1) == Some(&b'\n')).then_some(from);
     let rest = &text.as_bytes()[from.min(text.len())..];
-    first.into_iter().chain(memchr::memchr_iter(b'\n', rest).map(move |at| from + at + 1))
+    first.into_iter().chain(memchr_iter(b'\n', rest).map(move |at| from + at + 1))
 }
 
-/// The first line start at or after `from` where one of `heads` stands.
+/// The first line start at or after `from` where one of `heads` stands, which are lower case.
 fn next_head(text: &str, from: usize, heads: &[&str]) -> Option<usize> {
-    line_starts(text, from).find(|at| heads.iter().any(|head| text[*at..].starts_with(head)))
+    let may_be_head = |at: &usize| text.as_bytes().get(*at).is_some_and(u8::is_ascii_lowercase);
+    line_starts(text, from).filter(may_be_head).find(|at| heads.iter().any(|head| text[*at..].starts_with(head)))
 }
 
-/// The text from a head at a line's start to the next of `ends`, or to the end.
-fn section<'a>(text: &'a str, head: &str, ends: &[&str]) -> &'a str {
-    let Some(start) = next_head(text, 0, &[head]) else { return "" };
-    let end = next_head(text, start + head.len(), ends).unwrap_or(text.len());
-    &text[start..end]
+/// The text from a head at a line's start to the next of `ends`, or to the end; empty if there is no such head.
+fn section(text: &str, head: &str, ends: &[&str]) -> Range<usize> {
+    let Some(start) = next_head(text, 0, &[head]) else { return 0..0 };
+    start..next_head(text, start + head.len(), ends).unwrap_or(text.len())
 }
 
 /// `(^outputs:.*?)(?=^test:|^extra:|^about:|\Z)`.
-pub(crate) fn outputs(text: &str) -> &str {
+pub(crate) fn outputs(text: &str) -> Range<usize> {
     section(text, "outputs:", &["test:", "extra:", "about:"])
 }
 
@@ -34,7 +38,7 @@ pub(crate) fn package_and_build(text: &str) -> &str {
 
 /// The top-level requirements.
 pub(crate) fn top_requirements(text: &str) -> &str {
-    section(text, "requirements:", &["test:", "extra:", "about:", "outputs:"])
+    &text[section(text, "requirements:", &["test:", "extra:", "about:", "outputs:"])]
 }
 
 /// The requirements of an output's text, which are indented.
@@ -88,7 +92,7 @@ pub(crate) fn output_blocks(text: &str) -> Vec<&str> {
 
 /// The part of a text in which a use counts as one in requirements: `requirements:.+?(?=^\w|\Z|^\s+-\s(?=name|type))`.
 pub(crate) fn requirements_part(text: &str) -> &str {
-    let Some(start) = text.find("requirements:") else { return "" };
+    let Some(start) = memmem::find(text.as_bytes(), b"requirements:") else { return "" };
     let ends = |at: &usize| {
         let rest = &text[*at..];
         let item = rest.trim_start();

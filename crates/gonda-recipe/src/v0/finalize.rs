@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use super::error::Fail;
-use super::meta::{Meta, OutputEntry, UsedVariant, expand_requirements, first_word, is_true, merge_top_level};
+use super::meta::{Meta, UsedVariant, expand_requirements, first_word, is_true, merge_top_level};
 use super::outputs::{Package, insert_variant_versions, output_meta};
 use super::session::{Session, Solving};
 use super::spec::{complete, from_requirements_txt};
@@ -44,7 +44,7 @@ pub(crate) fn finalize_outputs(
     bypass: bool,
     plan: &Plan<'_>,
 ) -> Result<Vec<Package>, Fail> {
-    let mut finished: IndexMap<(String, UsedVariant), OutputEntry> = IndexMap::new();
+    let mut finished: IndexMap<(String, UsedVariant), Package> = IndexMap::new();
     for (index, (_, package)) in packages.into_iter().enumerate() {
         let package = package.borrow().clone();
         if package.skip() {
@@ -65,8 +65,8 @@ pub(crate) fn finalize_outputs(
         let parent = meta.copied();
         if let Some(outputs) = &meta.other_outputs {
             let mut outputs = outputs.borrow_mut();
-            for (key, entry) in &finished {
-                outputs.insert(key.clone(), entry.clone());
+            for (key, (_, meta)) in &finished {
+                outputs.insert(key.clone(), meta.clone());
             }
         }
         meta.is_final = false;
@@ -80,16 +80,16 @@ pub(crate) fn finalize_outputs(
         parent.parse_until_resolved(session, false, false)?;
         let done = if bypass { meta } else { finalize(session, meta, &mut parent, index, plan, is_target)? };
         let key = (done.name(session)?, done.used_variant(session)?);
-        finished.insert(key, OutputEntry { dict: output, meta: Rc::new(RefCell::new(done)) });
+        finished.insert(key, (output, Rc::new(RefCell::new(done))));
     }
     // The used variant may have changed by what was added.
     let mut packages: IndexMap<(String, UsedVariant), Package> = IndexMap::new();
-    for entry in finished.into_values() {
+    for (output, meta) in finished.into_values() {
         let key = {
-            let meta = entry.meta.borrow();
+            let meta = meta.borrow();
             (meta.name(session)?, meta.used_variant(session)?)
         };
-        packages.insert(key, (entry.dict, entry.meta));
+        packages.insert(key, (output, meta));
     }
     Ok(packages.into_values().collect())
 }
@@ -197,7 +197,7 @@ fn needs_of_other_outputs(session: &Session<'_>, meta: &Meta, host_names: &[Stri
         if *other_name == name {
             continue;
         }
-        let Ok(other) = entry.meta.try_borrow() else { continue };
+        let Ok(other) = entry.try_borrow() else { continue };
         let other_used = other.used_variant(session)?;
         let extended = meta.config.variant.list("extend_keys");
         let matches = own.iter().all(|(key, value)| {

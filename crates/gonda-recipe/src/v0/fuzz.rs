@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rattler_conda_types::Subdir;
 
 use super::python::{Dict, Value};
-use super::selector::{Evaluator, SelectableText};
+use super::selector::{self, Evaluator};
 use super::session::SelectorNames;
 use super::variant::Variant;
 use crate::{Finalize, fuzz};
@@ -44,5 +44,5 @@ pub fn selector(data: &[u8]) {
     let platform = Subdir::Linux64.to_string();
     let names =
         SelectorNames::new(platform.clone(), platform, Value::from(Dict::default()), Arc::new(Variant::empty()));
-    drop(SelectableText::new(&line).select(&Evaluator::new(names)));
+    drop(selector::select(&line, &Evaluator::new(names)));
 }

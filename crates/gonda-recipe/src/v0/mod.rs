@@ -45,7 +45,7 @@ use serde_json::Value as Json;
 use self::error::{Fail, at_line, in_file, selector_error, variant_error, yaml_message};
 use self::finalize::Plan;
 use self::meta::{Config, Contents, Meta};
-use self::selector::{Evaluator, SelectableText};
+use self::selector::Evaluator;
 use self::session::{SelectorNames, Session, Solving};
 use self::variant::{Source, Variant};
 use self::yaml::Flavor;
@@ -238,9 +238,8 @@ fn read_variant_file(
         ConfigPlatform::Build => platform.to_owned(),
     };
     let names = SelectorNames::new(platform.to_owned(), build, environ, Arc::new(Variant::empty()));
-    let selected = SelectableText::new(&text)
-        .select(&Evaluator::new(names))
-        .map_err(|error| selector_error(path, &text, 0, &error))?;
+    let selected =
+        selector::select(&text, &Evaluator::new(names)).map_err(|error| selector_error(path, &text, 0, &error))?;
     let value = yaml::load(&selected.text, Flavor::Text).map_err(|error| {
         let line = selected.origin.get(error.line).copied().unwrap_or(error.line);
         let (message, help) = yaml_message(&error, text.split('\n').nth(line));

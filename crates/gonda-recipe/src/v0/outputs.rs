@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use super::error::{Fail, in_file};
 use super::finalize::{Plan, finalize_outputs};
 use super::meta::{
-    CONDA, Meta, OutputEntry, Outputs, Parent, UsedVariant, expand_requirements, first_word, is_true, output_dicts,
+    CONDA, Meta, Outputs, Parent, UsedVariant, expand_requirements, first_word, is_true, lookup, output_dicts,
 };
 use super::session::{Session, Solving};
 use super::spec::{Spec, complete};
@@ -191,20 +191,20 @@ fn outputs_of_variant(
             for environment in ["build", "host", "run"] {
                 insert_variant_versions(session, reference, &mut requirements, environment)?;
             }
-            output.insert("requirements".to_owned(), Json::Object(requirements.clone()));
-            if output.get("name").map(text_of).as_deref() == Some(top_name.as_str()) {
-                // The top level and the output of its name share their requirements.
-                let requirements = Json::Object(requirements);
-                if reference.meta.get("requirements") != Some(&requirements) {
-                    reference.set_section("requirements", requirements);
-                }
+            let requirements = Json::Object(requirements);
+            // The top level and the output of its name share their requirements.
+            if output.get("name").map(text_of).as_deref() == Some(top_name.as_str())
+                && lookup(&reference.meta, "requirements") != Some(&requirements)
+            {
+                reference.set_section("requirements", requirements.clone());
             }
+            output.insert("requirements".to_owned(), requirements);
         }
         let mut meta = output_meta(session, reference, &output, index)?;
         meta.other_outputs = Some(known.clone());
         let key = (meta.name(session)?, meta.used_variant(session)?);
         let meta = Rc::new(RefCell::new(meta));
-        known.borrow_mut().insert(key, OutputEntry { dict: output.clone(), meta: meta.clone() });
+        known.borrow_mut().insert(key, meta.clone());
         packages.push((output, meta));
         reference.other_outputs = Some(known.clone());
     }
@@ -218,17 +218,15 @@ pub(crate) fn insert_variant_versions(
     requirements: &mut Map<String, Json>,
     environment: &str,
 ) -> Result<(), Fail> {
-    let texts = |environment: &str| -> Vec<Json> {
-        requirements.get(environment).and_then(Json::as_array).cloned().unwrap_or_default()
+    let Some(Json::Array(mut list)) = lookup(requirements, environment).cloned() else { return Ok(()) };
+    let is_built = |name: &str| {
+        let built =
+            ["build", "host"].into_iter().filter_map(|environment| lookup(requirements, environment)?.as_array());
+        built.flatten().any(|other| other.as_str() == Some(name))
     };
-    let built: Vec<Json> = texts("build").into_iter().chain(texts("host")).collect();
-    let mut list = texts(environment);
-    if list.is_empty() {
-        return Ok(());
-    }
     let variant = &meta.config.variant;
     for item in &mut list {
-        let Some(spec) = item.as_str().map(str::to_owned) else {
+        let Some(spec) = item.as_str() else {
             return Err(Fail::fatal(meta.mistake(
                 session,
                 &["requirements", environment],
@@ -238,13 +236,13 @@ pub(crate) fn insert_variant_versions(
         };
         let name = spec.trim_end();
         if !name.contains(char::is_whitespace) {
-            if environment == "run" && !built.iter().any(|other| other.as_str() == Some(name)) {
+            if environment == "run" && !is_built(name) {
                 continue;
             }
             if let Some(value) = bare_value(variant, name) {
                 *item = Json::String(complete(&format!("{name} {value}")));
             }
-        } else if let Some((name, _)) = split_xx(&spec) {
+        } else if let Some((name, _)) = split_xx(spec) {
             let value = variant.text(name).unwrap_or_default();
             *item = Json::String(complete(&format!("{name} {value}")));
         }

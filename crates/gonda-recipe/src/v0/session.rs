@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -78,6 +79,8 @@ pub(crate) struct Session<'a> {
     pub(crate) text: Rc<str>,
     /// The text without blanks at its end.
     pub(crate) trimmed: Rc<str>,
+    /// Where in the text its outputs stand.
+    outputs: Range<usize>,
     /// The machine that builds, `linux-64`.
     pub(crate) build_platform: String,
     fragments: RefCell<QuickMap<TextKey, Rc<SelectableText>>>,
@@ -117,6 +120,7 @@ impl<'a> Session<'a> {
             folder,
             text: Rc::from(text),
             trimmed: Rc::from(text.trim_end()),
+            outputs: extract::outputs(text),
             build_platform: build_platform.to_owned(),
             fragments: RefCell::default(),
             namespaces: RefCell::default(),
@@ -166,7 +170,7 @@ impl<'a> Session<'a> {
             }
             _ => (self.fragment(&key, text), 0..text.len()),
         };
-        let selected = Rc::new(fragment.select_part(part, &namespace.evaluator).map_err(|error| {
+        let selected = Rc::new(fragment.select(part, &namespace.evaluator).map_err(|error| {
             // A fragment of the recipe is found in it again.
             let offset = self.text.find(text).map_or(0, |at| self.text[..at].matches('\n').count());
             Fail::selector(self, offset, &error)
@@ -257,7 +261,7 @@ impl<'a> Session<'a> {
     }
 
     pub(crate) fn raw_outputs(&self) -> &str {
-        extract::outputs(&self.text)
+        &self.text[self.outputs.clone()]
     }
 }
 

@@ -2,116 +2,86 @@
 //! neighbours). What counts is decided by regular expressions there; they are matched by hand here, because a pinning
 //! file has hundreds of keys and each would need its own.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
-use foldhash::fast::RandomState;
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 
-/// The keys used in a recipe's text, in selectors alone or in everything but them.
+/// The keys used in a recipe's text, in selectors alone or in everything but them. The keys are sorted.
 pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTreeSet<String> {
-    let text = lines_that_may_use(text, selectors_only);
-    // A requirement may write `-` for the `_` of a key. The bytes stay where they are.
-    let dashless: Vec<u8> = text.bytes().map(|byte| if byte == b'-' { b'_' } else { byte }).collect();
-    let line_at = |at: usize| {
-        let start = memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |end| end + 1);
-        let end = memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end);
-        &text[start..end]
-    };
-    let lines_with = |part: &str| memmem::find_iter(text.as_bytes(), part).map(&line_at).collect::<Vec<&str>>();
-    let (compilers, stdlibs, cdts) = (lines_with("compiler("), lines_with("stdlib("), lines_with("cdt("));
-    let words = Words::of(&text, &dashless);
-    let mut used = BTreeSet::new();
-    for key in keys {
-        let function = function_of(key).filter(|_| !selectors_only);
-        let called = match function {
-            Some((language, kind)) => {
-                let lines = if kind == "compiler" { &compilers } else { &stdlibs };
-                lines.iter().any(|line| calls(line, kind, language))
-            }
-            // The pattern for `cdt(` is tried on selectors too.
-            None => key.starts_with("cdt_") && cdts.iter().any(|line| calls_cdt(line)),
-        };
-        let found = called
-            || words.may_hold(key) && {
-                let mut last = "";
-                memmem::find_iter(&dashless, key.as_bytes()).any(|at| {
-                    let line = line_at(at);
-                    // One look at a line is enough.
-                    if std::ptr::eq(line, last) {
-                        return false;
-                    }
-                    last = line;
-                    used_on(line, key, selectors_only)
-                })
-            };
-        if found {
-            used.insert(key.clone());
-            let brings_sysroot = matches!(key.as_str(), "c_stdlib" | "c_compiler" | "cxx_compiler");
-            if brings_sysroot && keys.iter().any(|key| key == "CONDA_BUILD_SYSROOT") {
-                used.insert("CONDA_BUILD_SYSROOT".to_owned());
-            }
+    // Keys that are no words are rare, and looked for wherever one may stand.
+    let odd: Vec<&String> = keys.iter().filter(|key| !key.bytes().all(is_word_byte)).collect();
+    let key_of = |word: &str| keys.binary_search_by(|key| key.as_str().cmp(word)).ok().map(|at| &keys[at]);
+    let mut used: BTreeSet<String> = called(keys, text, selectors_only).cloned().collect();
+    for line in text.split('\n') {
+        let part = line.find(if selectors_only { '[' } else { '{' }).map(|at| &line[at..]);
+        let item = bare_item(line).filter(|_| !selectors_only);
+        if part.is_none() && item.is_none() {
+            continue;
         }
+        let mut look_for = |key: &String| {
+            if !used.contains(key) && used_on(line, key, selectors_only) {
+                used.insert(key.clone());
+            }
+        };
+        odd.iter().copied().for_each(&mut look_for);
+        // A requirement may write `-` for the `_` of a key.
+        item.and_then(|name| key_of(&name.replace('-', "_"))).into_iter().for_each(&mut look_for);
+        let part = part.unwrap_or_default();
+        if selectors_only || !takes_parts_of_words(part) {
+            words(part).filter_map(key_of).for_each(look_for);
+        } else {
+            keys.iter().filter(|key| part.contains(key.as_str())).for_each(look_for);
+        }
+    }
+    let brings_sysroot = ["c_stdlib", "c_compiler", "cxx_compiler"].iter().any(|key| used.contains(*key));
+    if brings_sysroot && keys.iter().any(|key| key == "CONDA_BUILD_SYSROOT") {
+        used.insert("CONDA_BUILD_SYSROOT".to_owned());
     }
     used
 }
 
-/// The words of a text. A key is used as a word of its own, but in statements, where a part of one is enough.
-struct Words<'t> {
-    all: HashSet<&'t [u8], RandomState>,
-    /// All statements' lines.
-    statements: Vec<u8>,
+/// The keys that are used by calls of `compiler`, `stdlib` and `cdt`.
+fn called<'k>(keys: &'k [String], text: &str, selectors_only: bool) -> impl Iterator<Item = &'k String> {
+    let lines_with = |part: &str| memmem::find_iter(text.as_bytes(), part).map(|at| line_at(text, at)).collect();
+    let (compilers, stdlibs, cdts): (Vec<&str>, Vec<&str>, Vec<&str>) = match selectors_only {
+        true => (Vec::new(), Vec::new(), lines_with("cdt(")),
+        false => (lines_with("compiler("), lines_with("stdlib("), lines_with("cdt(")),
+    };
+    keys.iter().filter(move |key| match function_of(key).filter(|_| !selectors_only) {
+        Some((language, "compiler")) => compilers.iter().any(|line| calls(line, "compiler", language)),
+        Some((language, kind)) => stdlibs.iter().any(|line| calls(line, kind, language)),
+        // The pattern for `cdt(` is tried on selectors too.
+        None => !cdts.is_empty() && key.starts_with("cdt_") && cdts.iter().any(|line| calls_cdt(line)),
+    })
 }
 
-impl<'t> Words<'t> {
-    /// The text as it is, where `tensorflow-base` holds the word `tensorflow`, and without dashes, where it holds
-    /// `tensorflow_base`.
-    fn of(text: &'t str, dashless: &'t [u8]) -> Self {
-        let text = text.as_bytes();
-        let words = [text, dashless].into_iter().flat_map(|text| text.split(|byte| !is_word_byte(*byte)));
-        let words = words.filter(|word| !word.is_empty());
-        let statements = text.split(|byte| *byte == b'\n').filter(|line| memmem::find(line, b"{%").is_some());
-        Self { all: words.collect(), statements: statements.collect::<Vec<&[u8]>>().join(&b'\n') }
-    }
-
-    /// Whether the text may hold the key; if not, it surely doesn't use it.
-    fn may_hold(&self, key: &str) -> bool {
-        let key = key.as_bytes();
-        self.all.contains(key)
-            || !key.iter().all(|byte| is_word_byte(*byte))
-            || (!self.statements.is_empty() && memmem::find(&self.statements, key).is_some())
-    }
+fn line_at(text: &str, at: usize) -> &str {
+    let start = memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |end| end + 1);
+    let end = memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end);
+    &text[start..end]
 }
 
-/// The lines in which a use can stand at all: all others are left out, so that the search for hundreds of keys is short.
-fn lines_that_may_use(text: &str, selectors_only: bool) -> String {
-    let mut kept = String::with_capacity(text.len() / 2);
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
-        let line = &rest[..end];
-        let may = if selectors_only {
-            memchr(b'[', line.as_bytes()).is_some() || line.contains("cdt(")
-        } else {
-            memchr(b'{', line.as_bytes()).is_some() || is_bare_item(line)
-        };
-        if may {
-            kept.push_str(line);
-            kept.push('\n');
-        }
-        rest = rest.get(end + 1..).unwrap_or_default();
-    }
-    kept
+/// The words of a line. A key is used as one, but for those statements in which a part of one is enough.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !is_word(c)).filter(|word| !word.is_empty())
 }
 
-/// An item of an indented list that is one word, a comment or selector behind it left aside.
-fn is_bare_item(line: &str) -> bool {
+/// Whether a statement on the line may use a key that is a part of a word; see [`in_statement`].
+fn takes_parts_of_words(line: &str) -> bool {
+    memchr_iter(b'{', line.as_bytes()).any(|at| {
+        let statement = line[at + 1..].strip_prefix('%').map_or("", str::trim_start);
+        ["if", "elif", "for"].iter().any(|tag| statement.starts_with(tag))
+    })
+}
+
+/// The item of an indented list, if it is one word, a comment or selector behind it left aside.
+fn bare_item(line: &str) -> Option<&str> {
     let item = line.trim_start();
-    item.len() < line.len()
-        && item.strip_prefix('-').is_some_and(|item| {
-            let name = item.trim_start();
-            let after = name.find(char::is_whitespace).map_or("", |end| name[end..].trim_start());
-            name.len() < item.len() && (after.is_empty() || after.starts_with(['[', '#']))
-        })
+    let rest = item.strip_prefix('-').filter(|_| item.len() < line.len())?;
+    let name = rest.trim_start();
+    let (name, after) = name.split_at(name.find(char::is_whitespace).unwrap_or(name.len()));
+    let after = after.trim_start();
+    (rest.starts_with(char::is_whitespace) && (after.is_empty() || after.starts_with(['[', '#']))).then_some(name)
 }
 
 /// For `c_compiler` and `c_compiler_version`: `c` and `compiler`. The same for `stdlib`.

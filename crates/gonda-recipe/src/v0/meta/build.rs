@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value as Json;
 
-use super::{BuildId, Contents, Meta, UsedVariant, first_word, is_true};
+use super::{BuildId, Contents, Hash, Meta, UsedVariant, first_word, is_true};
 use crate::v0::error::{Fail, in_file};
 use crate::v0::extract;
 use crate::v0::hash;
@@ -183,7 +183,7 @@ impl Meta {
     }
 
     /// What the hash is made of (metadata.py `get_hash_contents`).
-    pub(crate) fn hash_contents(&self, session: &Session<'_>) -> Result<BTreeMap<String, Json>, Fail> {
+    fn hash_contents(&self, session: &Session<'_>) -> Result<BTreeMap<String, Json>, Fail> {
         let used = self.used_vars(session, false)?;
         let variant = &self.config.variant;
         let mut excluded: Vec<String> =
@@ -213,8 +213,17 @@ impl Meta {
         Ok(contents)
     }
 
-    pub(crate) fn hash(&self, session: &Session<'_>) -> Result<Option<String>, Fail> {
-        Ok(hash::hash(&self.hash_contents(session)?))
+    /// The hash and what it is made of.
+    pub(crate) fn hash(&self, session: &Session<'_>) -> Result<Rc<Hash>, Fail> {
+        if let Some(known) = &self.used.borrow().hash
+            && Rc::ptr_eq(&known.meta, &self.meta)
+        {
+            return Ok(known.clone());
+        }
+        let contents = self.hash_contents(session)?;
+        let hash = Rc::new(Hash { meta: self.meta.clone(), text: hash::hash(&contents), contents });
+        self.used.borrow_mut().hash = Some(hash.clone());
+        Ok(hash)
     }
 
     /// The build string (metadata.py `build_id`).
@@ -255,8 +264,9 @@ impl Meta {
         if !self.is_final {
             return Ok(string);
         }
-        let hash = self.hash(session)?.unwrap_or_default();
-        if let Some(replaced) = with_hash(&string, &hash) {
+        let hash = self.hash(session)?;
+        let hash = hash.text.as_deref().unwrap_or_default();
+        if let Some(replaced) = with_hash(&string, hash) {
             return Ok(replaced);
         }
         Ok(match string.rsplit_once('_') {

@@ -40,15 +40,8 @@ pub(crate) struct Parent {
     pub(crate) version: String,
 }
 
-/// An output as written, rendered, and what became of it.
-#[derive(Clone)]
-pub(crate) struct OutputEntry {
-    pub(crate) dict: Map<String, Json>,
-    pub(crate) meta: Rc<RefCell<Meta>>,
-}
-
 /// Outputs by name and used variant.
-pub(crate) type Outputs = IndexMap<(String, UsedVariant), OutputEntry>;
+pub(crate) type Outputs = IndexMap<(String, UsedVariant), Rc<RefCell<Meta>>>;
 
 /// How the recipe's text is rendered.
 #[derive(Clone, Default)]
@@ -96,6 +89,15 @@ pub(crate) struct Used {
     keys: Option<Rc<BTreeSet<String>>>,
     values: Option<UsedVariant>,
     build_id: Option<BuildId>,
+    hash: Option<Rc<Hash>>,
+}
+
+/// A hash and what it is made of.
+pub(crate) struct Hash {
+    meta: Rc<Map<String, Json>>,
+    pub(crate) contents: BTreeMap<String, Json>,
+    /// `h` and seven digits, if there is anything to hash.
+    pub(crate) text: Option<String>,
 }
 
 /// A build string, and what it was made of.
@@ -292,11 +294,35 @@ impl Meta {
         what: &str,
         allowed: &str,
     ) -> Result<(), Fail> {
-        let is_bad = |c: &char| "=@#$%^&*:;\"'\\|<>?/ -!".contains(*c) && !allowed.contains(*c);
-        if !value.chars().any(|c| is_bad(&c)) {
+        let is_special = |c: char| {
+            matches!(
+                c,
+                '=' | '@'
+                    | '#'
+                    | '$'
+                    | '%'
+                    | '^'
+                    | '&'
+                    | '*'
+                    | ':'
+                    | ';'
+                    | '"'
+                    | '\''
+                    | '\\'
+                    | '|'
+                    | '<'
+                    | '>'
+                    | '?'
+                    | '/'
+                    | ' '
+                    | '-'
+                    | '!'
+            )
+        };
+        let bad: BTreeSet<char> = value.chars().filter(|c| is_special(*c) && !allowed.contains(*c)).collect();
+        if bad.is_empty() {
             return Ok(());
         }
-        let bad: BTreeSet<char> = value.chars().filter(is_bad).collect();
         let list: Vec<String> =
             bad.iter().map(|c| if *c == ' ' { "a blank".to_owned() } else { format!("`{c}`") }).collect();
         let help = if what == "version" && bad.contains(&'-') {
@@ -545,6 +571,14 @@ pub(crate) fn lookup<'m>(map: &'m Map<String, Json>, key: &str) -> Option<&'m Js
         return map.get(key);
     }
     map.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+}
+
+/// The same, to change it.
+pub(crate) fn lookup_mut<'m>(map: &'m mut Map<String, Json>, key: &str) -> Option<&'m mut Json> {
+    if map.len() > 16 {
+        return map.get_mut(key);
+    }
+    map.iter_mut().find(|(known, _)| *known == key).map(|(_, value)| value)
 }
 
 /// What YAML 1.1 would read text as, if as a truth value.

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::{Contents, Meta, is_true, output_dicts};
+use super::{Contents, Meta, is_true, lookup_mut, output_dicts};
 use crate::RecipeError;
 use crate::v0::context::JinjaContext;
 use crate::v0::error::{Fail, SourceMap, at_line, in_file, selector_error, undefined_name, yaml_message};
 use crate::v0::jinja::{Rendered, Template};
-use crate::v0::selector::SelectableText;
+use crate::v0::selector;
 use crate::v0::session::{Namespace, Parsed, Session};
 use crate::v0::variant::{list_of_text, text_of};
 use crate::v0::yaml::{self, Flavor};
@@ -59,7 +59,7 @@ impl Meta {
         let mut map = SourceMap { first: Some(first.clone()), ..SourceMap::default() };
         let template = session.template(&first.text, &map)?;
         let (rendered, dynamic) = self.render(session, &namespace, contents, &template, &map)?;
-        let second = SelectableText::new(&rendered.text).select(&namespace.evaluator);
+        let second = selector::select(&rendered.text, &namespace.evaluator);
         map.rendered = Some(Rc::new(rendered));
         let second = second.map_err(|error| {
             let mut placed = error.clone();
@@ -245,7 +245,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
     };
     let mut failures: Vec<Fail> = Vec::new();
     for section in SECTIONS {
-        let Some(value) = meta.get_mut(section) else { continue };
+        let Some(value) = lookup_mut(&mut meta, section) else { continue };
         if !is_true(value) {
             *value = Json::Object(Map::new());
         }
@@ -341,7 +341,7 @@ fn sanitize(meta: &mut Map<String, Json>, place: &dyn Fn(&[&str], String, &str) 
         }
         Ok(())
     };
-    match meta.get_mut("source") {
+    match lookup_mut(meta, "source") {
         Some(Json::Object(source)) => clean(source)?,
         Some(Json::Array(sources)) => {
             for source in sources {
@@ -369,9 +369,9 @@ fn sanitize(meta: &mut Map<String, Json>, place: &dyn Fn(&[&str], String, &str) 
         )));
     }
     for section in ["package", "build"] {
-        if let Some(Json::Object(section)) = meta.get_mut(section) {
+        if let Some(Json::Object(section)) = lookup_mut(meta, section) {
             for key in ["version", "msvc_compiler"] {
-                if let Some(value) = section.get_mut(key) {
+                if let Some(value) = lookup_mut(section, key) {
                     *value = Json::String(text_of(value));
                 }
             }
@@ -421,8 +421,7 @@ fn append_files(
             continue;
         }
         let Some(text) = session.read(&path) else { continue };
-        let selected = SelectableText::new(&text)
-            .select(&namespace.evaluator)
+        let selected = selector::select(&text, &namespace.evaluator)
             .map_err(|error| Fail::user(selector_error(&path, &text, 0, &error)))?;
         let value = yaml::load(&selected.text, Flavor::Recipe).map_err(|error| {
             let line = selected.origin.get(error.line).copied().unwrap_or(error.line);

@@ -24,7 +24,7 @@ pub(crate) trait Names {
     fn lookup(&self, name: &str) -> Option<Value>;
 }
 
-/// A text cut into lines with their selectors; made once, selected from for each variant.
+/// A text cut into lines with their selectors; made once, and selected from for each variant. See also [`select`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SelectableText {
     text: Rc<str>,
@@ -51,6 +51,32 @@ pub(crate) struct Selected {
 }
 
 impl Selected {
+    fn with_capacity(length: usize, lines: usize) -> Self {
+        Self { text: String::with_capacity(length + 1), origin: Vec::with_capacity(lines), trimmed: OnceCell::new() }
+    }
+
+    /// Takes a line of `text` over, if its selector is true.
+    fn take<N: Names>(
+        &mut self,
+        text: &str,
+        number: usize,
+        line: &Line,
+        evaluator: &Evaluator<N>,
+    ) -> Result<(), SelectorError> {
+        if let Some(selector) = &line.selector {
+            let selector = &text[selector.clone()];
+            let failed = |failure| SelectorError { line: number, selector: selector.to_owned(), failure };
+            if !evaluator.evaluate(selector).map_err(failed)? {
+                return Ok(());
+            }
+        }
+        self.text.push_str(&text[line.kept.clone()]);
+        self.text.extend(line.quote);
+        self.text.push('\n');
+        self.origin.push(number);
+        Ok(())
+    }
+
     /// The text without blanks at its end.
     pub(crate) fn trimmed(&self) -> Rc<str> {
         self.trimmed.get_or_init(|| Rc::from(self.text.trim_end())).clone()
@@ -79,46 +105,46 @@ pub(crate) enum Failure {
 
 impl SelectableText {
     pub(crate) fn new(text: &str) -> Self {
-        let lines = text::lines(text).map(|line| split_line(text, line)).collect();
-        Self { text: Rc::from(text), lines }
+        let mut cut = Vec::with_capacity(count_lines(text));
+        cut.extend(text::lines(text).map(|line| split_line(text, line)));
+        Self { text: Rc::from(text), lines: cut }
     }
 
-    /// The lines whose selectors are true.
-    pub(crate) fn select<N: Names>(&self, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
-        self.select_part(0..self.text.len(), evaluator)
-    }
-
-    /// The same of a part of the text, whole lines, which alone is then the text that lines are counted in.
-    pub(crate) fn select_part<N: Names>(
+    /// The lines of a part of the text whose selectors are true. The part is whole lines, and alone the text that lines
+    /// are counted in.
+    pub(crate) fn select<N: Names>(
         &self,
         part: Range<usize>,
         evaluator: &Evaluator<N>,
     ) -> Result<Selected, SelectorError> {
         let line_at = |at: usize| self.lines.partition_point(|line| line.start < at);
         let lines = &self.lines[line_at(part.start)..line_at(part.end)];
-        let mut selected = Selected {
-            text: String::with_capacity(part.len() + 1),
-            origin: Vec::with_capacity(lines.len()),
-            trimmed: OnceCell::new(),
-        };
+        let mut selected = Selected::with_capacity(part.len(), lines.len());
         for (number, line) in lines.iter().enumerate() {
-            if let Some(selector) = &line.selector {
-                let selector = &self.text[selector.clone()];
-                let failed = |failure| SelectorError { line: number, selector: selector.to_owned(), failure };
-                if !evaluator.evaluate(selector).map_err(failed)? {
-                    continue;
-                }
-            }
-            selected.text.push_str(&self.text[line.kept.clone()]);
-            selected.text.extend(line.quote);
-            selected.text.push('\n');
-            selected.origin.push(number);
+            selected.take(&self.text, number, line, evaluator)?;
         }
         if lines.is_empty() {
             selected.text.push('\n');
         }
         Ok(selected)
     }
+}
+
+/// The lines of a text whose selectors are true; for a text that is selected from once.
+pub(crate) fn select<N: Names>(text: &str, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
+    let mut selected = Selected::with_capacity(text.len(), count_lines(text));
+    for (number, line) in text::lines(text).enumerate() {
+        selected.take(text, number, &split_line(text, line), evaluator)?;
+    }
+    if text.is_empty() {
+        selected.text.push('\n');
+    }
+    Ok(selected)
+}
+
+/// How many lines a text has, at most but for the unusual ends of lines.
+fn count_lines(text: &str) -> usize {
+    memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1
 }
 
 /// A line that is a part of `text`, taken apart.
@@ -146,7 +172,9 @@ fn split_line(text: &str, line: &str) -> Line {
 /// What stands before a line's selector, and the selector without its brackets. The rule is conda-build's `sel_pat`:
 /// `(.+?)\s*(#.*)?\[([^\[\]]+)\](?(2)[^\(\)]*)$`.
 fn find_selector(line: &str) -> Option<(&str, &str)> {
-    memchr::memchr(b'[', line.as_bytes())?;
+    if !line.contains('[') {
+        return None;
+    }
     // A bracket pair without brackets in it; `tail` says what may follow it.
     let pair = |open: usize| -> Option<(usize, &str)> {
         let content = &line[open + 1..];

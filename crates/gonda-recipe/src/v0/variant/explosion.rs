@@ -32,27 +32,26 @@ fn explode(spec: &Merged<'_>) -> Result<Vec<Arc<Variant>>, VariantError> {
         if zipped.contains(key) {
             continue;
         }
-        if passed.contains(key) {
-            let empty = match &**value {
-                Value::Array(items) => items.is_empty(),
-                Value::Object(items) => items.is_empty(),
-                _ => false,
-            };
-            if !empty {
-                shared.insert(key.to_owned(), value.clone().into_owned());
-            }
-            continue;
-        }
+        let passes = passed.contains(key);
         let list;
         let items = match &**value {
-            Value::Array(items) => items,
-            other => {
-                list = ensure_list(other);
-                &list
+            Value::Object(items) if passes => {
+                if !items.is_empty() {
+                    shared.insert(key.to_owned(), Value::Object(items.clone()));
+                }
+                continue;
             }
+            Value::Array(items) => items.as_slice(),
+            Value::Null => &[],
+            Value::Object(_) => {
+                list = ensure_list(value);
+                list.as_slice()
+            }
+            scalar => std::slice::from_ref(scalar),
         };
-        match items.as_slice() {
+        match items {
             [] => {}
+            items if passes => drop(shared.insert(key.to_owned(), Value::Array(items.to_vec()))),
             [item] => drop(shared.insert(key.to_owned(), first_of(item))),
             several => loops.push((vec![Arc::from(key)], several.iter().map(|item| vec![first_of(item)]).collect())),
         }

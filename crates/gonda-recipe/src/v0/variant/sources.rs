@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
-use serde_json::Value;
+use foldhash::fast::RandomState;
+use serde_json::{Map, Value};
 
 use super::{Merged, Source, Spec, VariantError, ensure_list, length, list_of_text, text_of, unique, zip_groups};
 
@@ -119,7 +120,10 @@ fn replace<'s>(
     value: &'s Value,
     groups: &[Vec<String>],
 ) -> Result<(), VariantError> {
-    let group = groups.iter().find(|group| group.contains(key)).map_or(std::slice::from_ref(key), Vec::as_slice);
+    let Some(group) = groups.iter().find(|group| group.contains(key)) else {
+        values.insert(key, Cow::Borrowed(value));
+        return Ok(());
+    };
     let count = length(value);
     if group.iter().all(|member| source.spec.contains_key(member)) {
         for (member, members) in group.iter().filter_map(|member| source.spec.get_key_value(member)) {
@@ -134,11 +138,7 @@ fn replace<'s>(
                     help: "keys that are zipped need the same number of values on every platform; check their selectors",
                 });
             }
-            let list = match members {
-                Value::Array(_) => Cow::Borrowed(members),
-                other => Cow::Owned(Value::Array(ensure_list(other))),
-            };
-            values.insert(member, list);
+            values.insert(member, Cow::Borrowed(members));
         }
         return Ok(());
     }
@@ -177,8 +177,10 @@ fn replace<'s>(
 pub(crate) fn defaults(platform: &str) -> Source {
     let os = platform.split('-').next().unwrap_or_default();
     let text = |text: &str| Value::String(text.to_owned());
-    let pin = serde_json::json!({"min_pin": "x.x", "max_pin": "x.x"});
-    let mut spec = Spec::default();
+    let texts = |texts: &[&str]| texts.iter().copied().map(text).collect::<Value>();
+    let pin: Map<String, Value> =
+        ["min_pin", "max_pin"].map(|bound| (bound.to_owned(), text("x.x"))).into_iter().collect();
+    let mut spec = Spec::with_capacity_and_hasher(18, RandomState::default());
     let mut set = |key: &str, value: Value| spec.insert(key.to_owned(), value);
     // The Python that conda-build itself runs on; a recipe that cares brings its own. NumPy goes with it.
     set("python", text(DEFAULT_PYTHON));
@@ -188,10 +190,10 @@ pub(crate) fn defaults(platform: &str) -> Source {
     // conda-build takes 3.4 where it runs on Windows itself; like Python's, the value is not of the platform built on.
     set("r_base", text("3.5"));
     set("cpu_optimization_target", text("nocona"));
-    set("pin_run_as_build", serde_json::json!({"python": pin, "r-base": pin}));
+    set("pin_run_as_build", ["python", "r-base"].map(|name| (name.to_owned(), pin.clone())).into_iter().collect());
     set("ignore_version", Value::Array(Vec::new()));
-    set("ignore_build_only_deps", serde_json::json!(["python", "numpy"]));
-    set("extend_keys", serde_json::json!(DEFAULT_EXTEND_KEYS));
+    set("ignore_build_only_deps", texts(&["python", "numpy"]));
+    set("extend_keys", texts(&DEFAULT_EXTEND_KEYS));
     set("cran_mirror", text("https://cran.r-project.org"));
     set("target_platform", text(platform));
     for language in ["c", "cxx", "fortran"] {

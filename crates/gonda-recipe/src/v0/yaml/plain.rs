@@ -7,18 +7,24 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2_iter};
 use serde_json::{Map, Value};
 
 use super::{Flavor, MAX_DEPTH, key_text, plain_scalar};
 
+/// Most mappings have no more keys, and a table for so many is as small as one that has to grow.
+const USUAL_KEYS: usize = 7;
 /// A longer document might have more nodes than one may.
 const MAX_BYTES: usize = 400_000;
 
 /// The document, or nothing if the full parser must read it.
 pub(super) fn read(text: &str, flavor: Flavor) -> Option<Value> {
-    let is_plain = |byte: &u8| matches!(byte, b'\n' | b' '..=b'~');
-    if text.len() > MAX_BYTES || !text.ends_with('\n') || !text.as_bytes().iter().all(is_plain) {
+    if text.len() > MAX_BYTES || !text.ends_with('\n') {
+        return None;
+    }
+    // Without a way out before the end, many bytes are looked at together.
+    let is_plain = |byte: u8| matches!(byte, b'\n' | b' '..=b'~');
+    if !text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         return None;
     }
     let mut reader = Reader { rest: text, line: None, flavor };
@@ -60,7 +66,7 @@ impl<'t> Reader<'t> {
         self.line = None;
         while self.line.is_none() && !self.rest.is_empty() {
             let line = self.next_line();
-            let content = line.trim_start_matches(' ');
+            let content = without_blanks(line);
             if !content.is_empty() && !content.starts_with('#') {
                 let indent = line.len() - content.len();
                 self.line = Some(Line { indent, content: content.trim_end_matches(' ') });
@@ -85,7 +91,7 @@ impl<'t> Reader<'t> {
             if !is_item(line.content) {
                 break;
             }
-            let rest = line.content[1..].trim_start_matches(' ');
+            let rest = without_blanks(&line.content[1..]);
             items.push(if is_item(rest) || split_key(rest).is_some() {
                 // A collection that begins on the line of its item.
                 self.line = Some(Line { indent: indent + line.content.len() - rest.len(), content: rest });
@@ -98,7 +104,7 @@ impl<'t> Reader<'t> {
     }
 
     fn mapping(&mut self, indent: usize, depth: usize) -> Option<Value> {
-        let mut map = Map::new();
+        let mut map = Map::with_capacity(USUAL_KEYS);
         while let Some(line) = self.line.filter(|line| line.indent >= indent) {
             if line.indent > indent {
                 return None;
@@ -149,7 +155,7 @@ impl<'t> Reader<'t> {
         while !self.rest.is_empty() {
             let before = self.rest;
             let line = self.next_line();
-            let own = line.len() - line.trim_start_matches(' ').len();
+            let own = line.len() - without_blanks(line).len();
             if line.is_empty() {
                 blank += 1;
                 continue;
@@ -184,7 +190,7 @@ impl<'t> Reader<'t> {
     /// A scalar that ends on its line.
     fn scalar(&self, text: &str) -> Option<Value> {
         let quoted = |content: String, after: &str| {
-            let ends = after.is_empty() || (after.starts_with(' ') && after.trim_start_matches(' ').starts_with('#'));
+            let ends = after.is_empty() || (after.starts_with(' ') && without_blanks(after).starts_with('#'));
             ends.then_some(Value::String(content))
         };
         let first = *text.as_bytes().first()?;
@@ -210,20 +216,24 @@ impl<'t> Reader<'t> {
             return None;
         }
         let mut end = text.len();
-        let mut before = 0;
-        for (at, byte) in text.bytes().enumerate() {
-            match (before, byte) {
-                (b' ', b'#') => {
+        let bytes = text.as_bytes();
+        for at in memchr2_iter(b'#', b':', bytes) {
+            match bytes[at] {
+                b'#' if bytes[..at].ends_with(b" ") => {
                     end = at;
                     break;
                 }
-                (b':', b' ') => return None,
-                _ => before = byte,
+                b':' if bytes.get(at + 1) == Some(&b' ') => return None,
+                _ => {}
             }
         }
         let text = text[..end].trim_end_matches(' ');
         if text.ends_with(':') { None } else { Some(plain_scalar(Cow::Borrowed(text), self.flavor)) }
     }
+}
+
+fn without_blanks(text: &str) -> &str {
+    &text[text.bytes().take_while(|byte| *byte == b' ').count()..]
 }
 
 fn is_item(content: &str) -> bool {
@@ -236,5 +246,5 @@ fn split_key(content: &str) -> Option<(&str, &str)> {
     let end = content.bytes().position(|byte| !is_key(byte))?;
     let (key, rest) = (&content[..end], content[end..].strip_prefix(':')?);
     let begins = key.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric());
-    (begins && end < 100 && (rest.is_empty() || rest.starts_with(' '))).then(|| (key, rest.trim_start_matches(' ')))
+    (begins && end < 100 && (rest.is_empty() || rest.starts_with(' '))).then(|| (key, without_blanks(rest)))
 }
