@@ -242,6 +242,59 @@ fn a_package_is_built_again_from_itself_alone() {
     rebuild(&lab, &lab.world.the_package(), &[]).succeeds().prints("reproduced, sha256");
 }
 
+/// A recipe of three outputs over an archive: the second needs the first as built and what its script left behind, the
+/// third fails.
+fn of_several_outputs(lab: &Lab, first: &str) -> (gonda_testkit::Feedstock, FileServer) {
+    let (feedstock, server) = with_archive(lab, "true");
+    let recipe = feedstock.read("recipe/meta.yaml");
+    let source = &recipe[recipe.find("source:").unwrap()..recipe.find("build:").unwrap()];
+    let recipe = format!(
+        "package:\n  name: hello-split\n  version: 1.0.0\n{source}outputs:\n  - name: first\n    script: first.sh\n    \
+         requirements:\n      build:\n        - {{{{ compiler('go-nocgo') }}}}\n  - name: second\n    script: second.sh\n    \
+         requirements:\n      build:\n        - {{{{ compiler('go-nocgo') }}}}\n      host:\n        - {{{{ pin_subpackage('first', \
+         exact=True) }}}}\n      run:\n        - {{{{ pin_subpackage('first', exact=True) }}}}\n  - name: third\n    script: \
+         third.sh\n    requirements:\n      build:\n        - {{{{ compiler('go-nocgo') }}}}\n        - {{{{ \
+         pin_subpackage('second') }}}}\nabout:\n  license: MIT\n  summary: Several\n"
+    );
+    feedstock.write("recipe/meta.yaml", recipe);
+    feedstock.write("recipe/first.sh", first);
+    let second = "cp left $PREFIX/share/second && cat $PREFIX/share/first >> $PREFIX/share/second && go build -o $PREFIX/bin/second .";
+    feedstock.write("recipe/second.sh", second);
+    feedstock.write("recipe/third.sh", "exit 1");
+    (feedstock, server)
+}
+
+#[test]
+fn one_of_several_outputs_is_built_again() {
+    let lab = Lab::fake();
+    let first = "mkdir -p $PREFIX/share && echo first > $PREFIX/share/first && echo left > left";
+    let (feedstock, _server) = of_several_outputs(&lab, first);
+    lab.build(feedstock.root(), &[]).fails_with(1);
+    std::fs::remove_dir_all(feedstock.root()).unwrap();
+    let package = |name: &str| {
+        let found = lab.world.packages().into_iter().find(|package| package.contains(&format!("/{name}-"))).unwrap();
+        lab.world.output().join(found)
+    };
+    for (name, others) in [("first", [false, false]), ("second", [true, false])] {
+        let run = rebuild(&lab, &package(name), &[]).succeeds().prints("reproduced, sha256");
+        let built = ["first", "third"]
+            .map(|other| other != name && run.stderr.contains(&format!("{other}-1.0.0 linux-64: building")));
+        assert_eq!(built, others, "{run}");
+    }
+}
+
+/// What another output of the recipe brings into an environment must be what it was.
+#[test]
+fn an_output_on_another_that_differs() {
+    let lab = Lab::fake();
+    let first = "mkdir -p $PREFIX/share && date +%N > $PREFIX/share/first && echo left > left";
+    let (feedstock, _server) = of_several_outputs(&lab, first);
+    lab.build(feedstock.root(), &[]).fails_with(1);
+    let found = lab.world.packages().into_iter().find(|package| package.contains("/second-")).unwrap();
+    let run = rebuild(&lab, &lab.world.output().join(found), &[]).fails_with(4);
+    run.says("`first-1.0.0-0.conda`, which it was built with, is not reproduced");
+}
+
 #[test]
 fn what_differs_is_named_with_its_likely_cause() {
     let lab = Lab::fake();

@@ -78,13 +78,43 @@ impl Matrix {
                 }
             }
         }
-        let needs: Vec<BTreeSet<usize>> = (0..groups.len()).map(|index| needs(&groups, index)).collect();
-        for (group, needs) in groups.iter_mut().zip(needs) {
-            group.needs = needs;
+        let again = groups.iter().find_map(|group: &Group| group.request.settings.record.clone());
+        let mut this = Self { groups };
+        this.find_needs();
+        if let Some(record) = again {
+            this.only(&record.output);
         }
-        let this = Self { groups };
         this.refuse_cycles()?;
         Ok(this)
+    }
+
+    /// Leaves out what an output is built without: what comes later in its group, and groups that this doesn't need.
+    fn only(&mut self, output: &str) {
+        let without = || Some(format!("`{output}` is built without it"));
+        let mut kept: BTreeSet<usize> = BTreeSet::new();
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let outputs = &group.selection.rendering.outputs;
+            let last = group.outputs.iter().rposition(|planned| outputs[planned.index].name == output);
+            for planned in group.outputs.iter_mut().skip(last.map_or(usize::MAX, |last| last + 1)) {
+                planned.skipped = without();
+            }
+            kept.extend(last.map(|_| index));
+        }
+        self.find_needs();
+        let mut open: Vec<usize> = kept.iter().copied().collect();
+        while let Some(index) = open.pop() {
+            open.extend(self.groups[index].needs.iter().copied().filter(|needed| kept.insert(*needed)));
+        }
+        let groups = self.groups.iter_mut().enumerate().filter(|(index, _)| !kept.contains(index));
+        groups.flat_map(|(_, group)| &mut group.outputs).for_each(|planned| planned.skipped = without());
+        self.find_needs();
+    }
+
+    fn find_needs(&mut self) {
+        let needs: Vec<BTreeSet<usize>> = (0..self.groups.len()).map(|index| needs(&self.groups, index)).collect();
+        for (group, needs) in self.groups.iter_mut().zip(needs) {
+            group.needs = needs;
+        }
     }
 
     /// Subdir and name of all packages that the run makes.

@@ -46,6 +46,11 @@ impl Job {
             let same = |record: &&RepoDataRecord| record.identifier.to_string() == package.filename;
             let found = records.iter().find(same).and_then(|record| record.package_record.sha256);
             if found.map(|digest| hex::encode(&digest[..])) != package.sha256 {
+                if records.iter().any(|record| same(&record) && self.is_own(record)) {
+                    let message = format!("`{}`, which it was built with, is not reproduced", package.filename);
+                    return Err(Error::new(Kind::Verification, message)
+                        .help("build that package again, for what differs in it and why"));
+                }
                 let message = format!("`{}` is not the package that was used the first time", package.filename);
                 return Err(Error::new(Kind::Unavailable, message)
                     .help(format!("it came from the channel `{}`: give that channel with `-c`", package.channel)));
@@ -54,9 +59,37 @@ impl Job {
         Ok(records)
     }
 
+    /// Whether a package is the recipe's own: it is built, not locked.
+    fn is_own(&self, record: &RepoDataRecord) -> bool {
+        let name = record.package_record.name.as_normalized();
+        self.common.selection.rendering.outputs.iter().any(|output| output.name.eq_ignore_ascii_case(name))
+    }
+
     /// One environment, which errors and locks call `which`; a lock that holds the output takes the place of
-    /// `constraints`.
+    /// `constraints`. For outputs before the one that is built again, of which no package tells, it is as near to that
+    /// one's as it can be.
     pub(super) async fn solve_one(
+        &self,
+        which: &str,
+        specs: &[String],
+        constraints: Vec<String>,
+        platform: Subdir,
+    ) -> Result<Vec<RepoDataRecord>> {
+        let record = self.common.request.settings.record.as_ref().filter(|record| record.output != self.output.name);
+        if let Some(record) = record {
+            let environments = &record.environments;
+            let packages = if which == Env::Build.name() { &environments.build } else { &environments.host };
+            let as_recorded = packages.iter().filter_map(LockedPackage::exact_spec);
+            let near = constraints.iter().cloned().chain(as_recorded).collect();
+            match self.solve_within(which, specs, near, platform).await {
+                Err(error) if error.kind == Kind::Unavailable => {}
+                solved => return solved,
+            }
+        }
+        self.solve_within(which, specs, constraints, platform).await
+    }
+
+    async fn solve_within(
         &self,
         which: &str,
         specs: &[String],
@@ -83,12 +116,7 @@ impl Job {
             .await;
         let Some(locked) = locked else { return solved };
         let solved = solved.map_err(|error| locked.unsolvable(which, error))?;
-        // The recipe's own packages are built, not locked.
-        let own = |record: &&RepoDataRecord| {
-            let name = record.package_record.name.as_normalized();
-            self.common.selection.rendering.outputs.iter().any(|output| output.name.eq_ignore_ascii_case(name))
-        };
-        let others: Vec<RepoDataRecord> = solved.iter().filter(|record| !own(record)).cloned().collect();
+        let others: Vec<RepoDataRecord> = solved.iter().filter(|record| !self.is_own(record)).cloned().collect();
         locked.check_environment(which, &others)?;
         Ok(solved)
     }
