@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::room::{io_error, make};
+use super::{io_error, make};
 use crate::Result;
 
 /// Copies a GOCACHE: folders of files.

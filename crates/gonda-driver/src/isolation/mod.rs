@@ -20,6 +20,7 @@ mod network;
 pub mod paths;
 mod reach;
 mod room;
+mod spec;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -33,7 +34,8 @@ use crate::{Error, Events, Kind, Result};
 pub use limits::Limits;
 pub use reach::{Reach, SERVICE, Serve};
 pub(crate) use room::has_formats;
-pub use room::{Bind, BuildEnv, DiskPaths, Format, GoCache, Link, Modules, Room, RoomSpec, SeenPaths};
+pub use room::{DiskPaths, Room, SeenPaths};
+pub use spec::{Bind, BuildEnv, Format, GoCache, Link, Modules, RoomSpec};
 
 /// What the user asked for with `--isolation`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -175,4 +177,14 @@ pub(crate) fn trampoline(stage: Option<&OsStr>) -> u8 {
         let _ = stage;
         Kind::Bug.exit_code()
     }
+}
+
+fn make(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| io_error("make", folder, error))
+}
+
+fn io_error(what: &str, path: &Path, error: std::io::Error) -> Error {
+    let mut this = Error::from(error);
+    this.message = format!("can't {what} `{}`: {}", path.display(), this.message);
+    this
 }

@@ -30,8 +30,8 @@ use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::UnixStream;
 
 use super::reach::SERVICE;
-use super::room::{Bind, Format, Link, io_error};
-use super::{Reach, TRAMPOLINE, held, network, paths};
+use super::spec::{Bind, Format, Link};
+use super::{Reach, TRAMPOLINE, held, io_error, network, paths};
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result};
 
