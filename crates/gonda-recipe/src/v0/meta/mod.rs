@@ -440,7 +440,7 @@ impl Meta {
             return *flag;
         }
         self.namespace(session).host_subdir == session.build_platform
-            && !self.section("requirements").is_some_and(|section| lookup(section, "host").is_some())
+            && self.section("requirements").is_none_or(|section| lookup(section, "host").is_none())
             && !self
                 .requirements_text(session, false)
                 .is_ok_and(|text| text.contains("compiler(") && uses_compiler(&text))
