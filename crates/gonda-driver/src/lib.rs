@@ -14,7 +14,7 @@ pub use inside::started_inside;
 
 pub mod batch;
 pub mod bootstrap;
-pub mod build;
+pub mod building;
 pub mod cache;
 pub mod channels;
 pub mod crossing;

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use gonda_driver::build::{JobReport, Status};
+use gonda_driver::building::{JobReport, Status};
 use gonda_driver::{Error, Kind, Result};
 use serde_json::{Value, json};
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use compare::Difference;
 
-use crate::build::{self, Session, Status};
+use crate::building::{self, Session, Status};
 use crate::files::blocking;
 use crate::planning::Targets;
 use crate::record::BuildRecord;
@@ -97,16 +97,16 @@ pub async fn rebuild(request: Request, session: &Session, events: &Events) -> Re
     let overrides = serde_json::to_string(&record.variant)
         .map_err(|error| Error::new(Kind::Bug, "a variant can't be written").because(error))?;
     let name = file_name(&package);
-    let request = build::Request {
+    let request = building::Request {
         located,
         variants: VariantFiles { overrides: Some(overrides), ..VariantFiles::default() },
         targets: Targets::Given(vec![record.target_platform]),
         config_platform: record.settings.config_platform.into(),
-        goal: build::Goal::Build,
+        goal: building::Goal::Build,
         lock: None,
         settings,
     };
-    let reports = build::build(vec![request], false, session, events).await?;
+    let reports = building::build(vec![request], false, session, events).await?;
     let mut rebuilt: Option<PathBuf> = None;
     for report in reports {
         match report.status {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gonda_driver::Result;
-use gonda_driver::build::{self, Goal, Request, Session, Status};
+use gonda_driver::building::{self, Goal, Request, Session, Status};
 use gonda_driver::lock::{self, Lock};
 use gonda_driver::planning::Targets;
 use gonda_recipe::ConfigPlatform;
@@ -51,7 +51,7 @@ pub(crate) async fn run(
     }
     let Some(first) = requests.first() else { return Ok(ExitCode::SUCCESS) };
     let session = Session::open(&first.settings, &events).await?;
-    let reports = build::build(requests, args.fail_fast, &session, &events).await?;
+    let reports = building::build(requests, args.fail_fast, &session, &events).await?;
     summary::show(&reports, reporter, format)?;
     if let Some(file) = &args.markdown_summary {
         summary::append_markdown(&reports, &surroundings.current_dir.join(file))?;
@@ -123,7 +123,7 @@ pub(crate) async fn go_licenses(
         lock: None,
         settings,
     };
-    for report in build::build(vec![request], false, &session, &events).await? {
+    for report in building::build(vec![request], false, &session, &events).await? {
         if let Status::Failed(error) = report.status {
             return Err(error);
         }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use gonda_driver::Result;
-use gonda_driver::build::{self, Goal, JobReport, Request, Session};
+use gonda_driver::building::{self, Goal, JobReport, Request, Session};
 use gonda_driver::locate::Located;
 use gonda_recipe::ConfigPlatform;
 
@@ -52,5 +52,5 @@ pub(super) fn request(args: &FetchArgs, located: Located, surroundings: &Surroun
 pub(super) async fn fetch(request: Request, reporter: &Reporter) -> Result<Vec<JobReport>> {
     let events = reporter.events();
     let session = Session::open(&request.settings, &events).await?;
-    build::build(vec![request], false, &session, &events).await
+    building::build(vec![request], false, &session, &events).await
 }

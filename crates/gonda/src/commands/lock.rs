@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use gonda_driver::Result;
-use gonda_driver::build::{JobReport, Status};
+use gonda_driver::building::{JobReport, Status};
 use gonda_driver::lock::{self, Lock, LockedOutput};
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gonda_driver::build::Session;
+use gonda_driver::building::Session;
 use gonda_driver::rebuild::{self, Outcome, Request};
 use gonda_driver::{Kind, Result};
 

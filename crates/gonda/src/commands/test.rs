@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use gonda_driver::build::Session;
+use gonda_driver::building::Session;
 use gonda_driver::channels::LocalChannel;
 use gonda_driver::testbed::{TestSummary, Testbed};
 use gonda_driver::{Error, Kind, Result, index};

@@ -3,7 +3,7 @@
 use gonda_packager::Artifact;
 
 use super::job::Job;
-use super::make::LastLines;
+use super::scripts::LastLines;
 use crate::files::blocking;
 use crate::settings::TestMode;
 use crate::testbed::{Failure, TestSummary, Testbed};

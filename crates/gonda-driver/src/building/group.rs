@@ -1,6 +1,6 @@
 //! One group's work, once its source is there: its outputs, one after the other, in one work folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,6 +37,13 @@ pub(super) struct Checkout {
     pub(super) origin: Origin,
     /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
     pub(super) top: Option<PathBuf>,
+}
+
+impl Checkout {
+    /// A path in the work folder, relative to it, for the folder is elsewhere while a job has it.
+    pub(super) fn within<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.work).unwrap_or(path)
+    }
 }
 
 /// Whether outputs may be answered with what was built before.

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use gonda_recipe::{Output, PinnedOutput};
 
+use gonda_packager::Artifact;
+
 use super::fetch::go_sums;
 use super::group::{Answers, Checkout};
 use super::matrix::Planned;
+use super::moving_in::give_back;
 use super::native_std::Needs;
 use super::sources::Source;
-use super::{Goal, Plan, Request, Session, Status};
-use crate::channels::name_of;
-use crate::channels::{Channels, LocalChannel};
+use super::{Goal, Plan, Request, Session, Status, top_level};
+use crate::channels::{Channels, LocalChannel, name_of};
+use crate::isolation::Room;
 use crate::lock::Locked;
 use crate::modules::ProxyRecord;
 use crate::planning::{Selection, Targets};
@@ -136,6 +139,45 @@ impl Job {
         let tests = self.test(&artifact).await?;
         self.remember(inputs, &artifact).await;
         Ok(Status::Built { artifact, tests })
+    }
+
+    /// Installs, runs and packs. The work folder is the group's again afterwards.
+    async fn build(&mut self, checkout: &mut Checkout, solved: &Solved) -> Result<Artifact> {
+        self.phase(Phase::Install);
+        let room = self.move_in(checkout, solved).await?;
+        let result = self.run_and_pack(checkout, solved, &room).await;
+        give_back(&room, &checkout.work)?;
+        match result {
+            Ok(artifact) => {
+                if self.common.request.settings.keep_work {
+                    checkout.workspace.keep();
+                    self.common.events.note(&self.name, format!("kept `{}`", room.disk().dir.display()));
+                    let mut room = room;
+                    room.keep();
+                } else {
+                    room.close()?;
+                }
+                Ok(artifact)
+            }
+            Err(error) => {
+                let mut room = room;
+                if error.kind == Kind::Build {
+                    room.keep();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn run_and_pack(&mut self, checkout: &Checkout, solved: &Solved, room: &Room) -> Result<Artifact> {
+        let prior = top_level::lay_in(&self.output, checkout.top.as_deref(), &room.disk().prefix)?;
+        self.phase(Phase::Build);
+        // The output of the recipe's own name takes what the top level installed; its script has run then.
+        if checkout.top.is_none() || self.output.build.top_level.is_some() {
+            self.run_scripts(checkout, solved, room).await?;
+        }
+        self.phase(Phase::Pack);
+        self.pack(checkout, solved, room, &prior).await
     }
 
     pub(super) fn phase(&self, phase: Phase) {

@@ -30,7 +30,7 @@ impl Job {
         let prior = gonda_packager::list(&room.disk().prefix)?;
         job.phase(Phase::Build);
         let result = job.run_scripts(checkout, &solved, &room).await;
-        super::make::give_back(&room, &checkout.work)?;
+        super::moving_in::give_back(&room, &checkout.work)?;
         if let Err(error) = result {
             let mut room = room;
             room.keep();
