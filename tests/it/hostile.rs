@@ -176,6 +176,23 @@ fn a_script_that_forks_without_end() {
     lab.has_no_package();
 }
 
+#[test]
+fn a_script_that_fills_memory() {
+    if !private_mounts() {
+        return skipped(here!(), "no namespaces here");
+    }
+    let lab = Lab::fake();
+    // `tail` holds a line until it knows its end.
+    let script = "(head -c 200M /dev/zero; sleep 600) | tail -n 1 > /dev/null";
+    let feedstock = lab.hello("hello", script, "");
+    let run = lab.build(feedstock.root(), &["--isolation", "strict", "--max-memory", "100M"]).fails_with(5);
+    run.says("MiB of memory").says("by `tail -n 1`, and may take 100 MiB: it was ended").says("`--max-memory` raises");
+    lab.has_no_package();
+    let feedstock = lab.hello("hello", "go build -o $PREFIX/bin/hello .", "");
+    lab.build(feedstock.root(), &["--isolation", "strict", "--max-memory", "100M"]).succeeds();
+    lab.build(feedstock.root(), &["--max-memory", "lots"]).fails_with(2).says("a size such as");
+}
+
 /// The caches are on a disk of their own, which holds little.
 #[cfg(target_os = "linux")]
 #[test]

@@ -292,6 +292,7 @@ impl Bench<'_> {
     async fn run_in_room(&self, command: Command, platform: Subdir, log: &Path) -> Result<Exit> {
         let mut spec = RoomSpec::new(&self.room);
         spec.processes = self.bed.settings.limits.processes;
+        spec.memory = self.bed.settings.limits.memory;
         spec.binds.push(Bind { disk: self.root.clone(), seen: self.root.clone(), writable: true });
         let machine = self.bed.settings.build_platform;
         let crossing = crossing::Facts {

@@ -179,6 +179,10 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(64..))]
     pub(crate) max_processes: Option<u32>,
 
+    /// How much memory the scripts of a job may have at once, `2G` for example, in namespaces; a job that takes more is ended
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_memory: Option<String>,
+
     /// How much of the cache's disk a job leaves free, `500M` or `1G`; a job that leaves less is ended
     #[arg(long, value_name = "SIZE")]
     pub(crate) min_free_disk: Option<String>,

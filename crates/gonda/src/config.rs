@@ -30,6 +30,7 @@ pub(crate) struct Layer {
     pub(crate) cgo_compiler: Option<String>,
     pub(crate) jobs: Option<usize>,
     pub(crate) max_processes: Option<u32>,
+    pub(crate) max_memory: Option<String>,
     pub(crate) min_free_disk: Option<String>,
     pub(crate) compression_level: Option<i32>,
     pub(crate) goproxy: Option<String>,
@@ -55,6 +56,7 @@ impl Layer {
             cgo_compiler: self.cgo_compiler.or(lower.cgo_compiler),
             jobs: self.jobs.or(lower.jobs),
             max_processes: self.max_processes.or(lower.max_processes),
+            max_memory: self.max_memory.or(lower.max_memory),
             min_free_disk: self.min_free_disk.or(lower.min_free_disk),
             compression_level: self.compression_level.or(lower.compression_level),
             goproxy: self.goproxy.or(lower.goproxy),
@@ -174,6 +176,7 @@ fn from_variables(surroundings: &Surroundings) -> Result<Layer> {
         cgo_compiler: text("GONDA_CGO_COMPILER"),
         jobs: number("GONDA_JOBS")?.and_then(|value| usize::try_from(value).ok()),
         max_processes: number("GONDA_MAX_PROCESSES")?.and_then(|value| u32::try_from(value).ok()),
+        max_memory: text("GONDA_MAX_MEMORY"),
         min_free_disk: text("GONDA_MIN_FREE_DISK"),
         compression_level: number("GONDA_COMPRESSION_LEVEL")?.and_then(|value| i32::try_from(value).ok()),
         goproxy: text("GONDA_GOPROXY"),
@@ -292,6 +295,9 @@ pub(crate) fn settings(fixed: Fixed, layer: Layer, surroundings: &Surroundings) 
     };
     let mut limits = Limits::default();
     limits.processes = layer.max_processes.unwrap_or(limits.processes);
+    if let Some(text) = &layer.max_memory {
+        limits.memory = Some(bytes(text).ok_or_else(|| wrong_value("max-memory", text, "a size such as 500M or 2G"))?);
+    }
     if let Some(text) = &layer.min_free_disk {
         limits.free_disk =
             bytes(text).ok_or_else(|| wrong_value("min-free-disk", text, "a size such as 500M or 1G"))?;

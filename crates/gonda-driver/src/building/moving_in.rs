@@ -22,6 +22,7 @@ impl Job {
         let mut spec = RoomSpec::new(checkout.workspace.path().join(format!("r{}", self.index)));
         spec.merged = merged;
         spec.processes = settings.limits.processes;
+        spec.memory = settings.limits.memory;
         if mode.has_fixed_paths() && !merged {
             let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
             let shared =

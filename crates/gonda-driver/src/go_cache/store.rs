@@ -174,6 +174,8 @@ impl Remote {
             return Ok(Self { store: Box::new(store.build()?), root: Key::default() });
         }
         let bucket = url.host_str().unwrap_or_default();
+        // For an endpoint of the user's own that has no more; AWS's always do.
+        let options = options.with_allow_http(true);
         let mut store = AmazonS3Builder::new().with_retry(retries).with_client_options(options);
         // The variables that AWS's own programs know: keys, region, endpoint.
         for (name, value) in environment {

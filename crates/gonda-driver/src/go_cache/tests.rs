@@ -1,5 +1,7 @@
 //! Stores that work, and stores that don't.
 
+mod s3;
+
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -24,6 +26,11 @@ struct Machine {
 
 impl Machine {
     fn new(url: &str) -> Self {
+        Self::with(url, &[])
+    }
+
+    /// In an environment, which S3 clients are configured with.
+    fn with(url: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
         let heard = Arc::clone(&warnings);
@@ -32,10 +39,14 @@ impl Machine {
                 heard.lock().unwrap().push(text);
             }
         });
-        let environment = std::collections::BTreeMap::new();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let cache = SharedGoCache::open(&Url::parse(url).unwrap(), folder.path(), Some(&environment), events);
         let cache = cache.unwrap();
         Self { cache, warnings, _folder: folder }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap().clone()
     }
 
     async fn get(&self, byte: u8) -> Option<String> {

@@ -9,6 +9,8 @@
 //! to set the namespaces up.
 
 pub(crate) mod go_cache;
+#[cfg(target_os = "linux")]
+mod held;
 mod known;
 mod limits;
 #[cfg(target_os = "linux")]

@@ -31,7 +31,7 @@ use tokio::net::UnixStream;
 
 use super::reach::SERVICE;
 use super::room::{Bind, Format, Link, io_error};
-use super::{Reach, TRAMPOLINE, network, paths};
+use super::{Reach, TRAMPOLINE, held, network, paths};
 use crate::process::{self, Command, Exit};
 use crate::{Error, Kind, Result};
 
@@ -71,6 +71,7 @@ pub(super) struct Setup {
     pub(super) links: Vec<Link>,
     pub(super) formats: Vec<Format>,
     pub(super) processes: u32,
+    pub(super) memory: Option<u64>,
     network: Network,
     program: String,
     args: Vec<String>,
@@ -117,6 +118,8 @@ enum Report {
     Exited(i32),
     /// A signal ended it.
     Signaled(i32),
+    /// It was ended, for it took more memory than it may: how much, and which program.
+    TookMemory(String),
 }
 
 impl Setup {
@@ -148,6 +151,7 @@ impl Setup {
             links: Vec::new(),
             formats: Vec::new(),
             processes: 0,
+            memory: None,
             network: match reach {
                 Reach::Everything => Network::Machine,
                 Reach::Loopback(serve) => Network::Own { service: serve.is_some().then_some(SERVICE) },
@@ -208,6 +212,9 @@ pub(super) async fn run(
             Err(machine(format!("`{}` can't be started in `{}`: {reason}", setup.program, setup.cwd.display())))
         }
         Some(Report::Failed(reason)) => Err(machine(reason)),
+        Some(Report::TookMemory(how)) => Err(machine(format!("{how}: it was ended")).help(
+            "`--max-memory` raises the limit; a smaller `--jobs` lets fewer jobs, compilers and linkers run at a time",
+        )),
         // Ended from outside.
         None if exit.signal.is_some() => Ok(exit),
         // It failed before it knew where to report.
@@ -294,6 +301,7 @@ fn map_user(inside: u32, user: u32, group: u32) -> Step<()> {
 fn inside() -> Step<u8> {
     let setup = read_setup()?;
     let mut report = step("opening the report", File::options().write(true).open(&setup.report))?;
+    let report_too = report.try_clone();
     let mut tell = |word: &Report| {
         let text = serde_json::to_vec(word).unwrap_or_default();
         // Without a report gonda says that this process ended without one.
@@ -315,7 +323,19 @@ fn inside() -> Step<u8> {
         std::process::exit(i32::from(Kind::Interrupted.exit_code()));
     });
 
-    limit(setup.processes);
+    held::limit(setup.processes);
+    if let Some(most) = setup.memory {
+        let mut report = step("opening the report", report_too)?;
+        std::thread::spawn(move || {
+            let word = Report::TookMemory(held::more_memory_than(most));
+            let _ = report.write_all(&serde_json::to_vec(&word).unwrap_or_default());
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "a thread that ends the room's first process, and so the room"
+            )]
+            std::process::exit(i32::from(Kind::Machine.exit_code()));
+        });
+    }
     let mut command = std::process::Command::new(&setup.program);
     command.args(&setup.args).current_dir(&setup.cwd).env_clear().envs(&setup.env).stdin(Stdio::null());
     let child = match command.spawn() {
@@ -341,46 +361,6 @@ fn inside() -> Step<u8> {
             Err(error) => return Err(format!("waiting failed: {error}")),
         }
     }
-}
-
-/// How much more likely a script is to be ended than others when memory runs out, of 1000: before gonda itself, and
-/// before what else the user runs.
-const FIRST_TO_GO: &str = "500";
-
-/// Keeps a script that has gone wild from taking the machine with it, as far as the system allows.
-fn limit(processes: u32) {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    for (resource, most) in [(Resource::RLIMIT_NPROC, u64::from(processes)), (Resource::RLIMIT_CORE, 0)] {
-        if let Ok((_, hard)) = getrlimit(resource) {
-            let most = most.min(hard);
-            // Who can't be limited has lower limits already.
-            let _ = setrlimit(resource, most, most);
-        }
-    }
-    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
-}
-
-/// The first Linux in which a process namespace has a highest process number of its own. Before, writing that would
-/// change the machine's.
-const OWN_PID_MAX: (u32, u32) = (6, 14);
-/// Low numbers, which the kernel gives out only once.
-const RESERVED_PIDS: u32 = 300;
-
-/// Limits the processes of the room for root as well, whom RLIMIT_NPROC doesn't hold. Called while this process has its
-/// powers over the new namespace, and its `/proc` is mounted.
-fn limit_pids(processes: u32) {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    if kernel_version(&release).is_some_and(|version| version >= OWN_PID_MAX) {
-        // Where the kernel refuses, RLIMIT_NPROC stays.
-        let _ = std::fs::write("/proc/sys/kernel/pid_max", processes.saturating_add(RESERVED_PIDS).to_string());
-    }
-}
-
-/// Major and minor version: `6.14.0-rc1-x` is 6, 14.
-fn kernel_version(release: &str) -> Option<(u32, u32)> {
-    let (major, rest) = release.split_once('.')?;
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    Some((major.parse().ok()?, rest.get(..end)?.parse().ok()?))
 }
 
 fn read_setup() -> Step<Setup> {
@@ -480,7 +460,7 @@ fn make_room(setup: &Setup) -> Step<()> {
     for link in &setup.links {
         replace_by_link(link)?;
     }
-    limit_pids(setup.processes);
+    held::limit_pids(setup.processes);
     register_formats(&setup.formats)?;
     for (index, _) in setup.overlays.iter().enumerate() {
         let lower = format!("{ASIDE}/lower{index}");
@@ -644,12 +624,6 @@ mod tests {
             interpreter: "/opt/x".into(),
         };
         assert_eq!(super::registration(&format), r":foreign-pe:M:0:\x4d\x5a\x00:\xff\xff\x00:/opt/x:FP");
-    }
-
-    #[test]
-    fn kernel_versions() {
-        let versions = ["6.18.5", "6.14.0-rc1", "5.4-generic", "6", "x.y"].map(super::kernel_version);
-        assert_eq!(versions, [Some((6, 18)), Some((6, 14)), Some((5, 4)), None, None]);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct RoomSpec {
     pub links: Vec<Link>,
     /// How many processes and threads a command may have at once ([`Limits`]).
     pub processes: u32,
+    /// How many bytes of memory a command may have ([`Limits`]).
+    pub memory: Option<u64>,
     /// Programs of other platforms that something in the room runs. Without namespaces, or where the kernel doesn't
     /// let a namespace have its own (before Linux 6.7), they are left out.
     pub formats: Vec<Format>,
@@ -52,6 +54,7 @@ impl RoomSpec {
             own: false,
             links: Vec::new(),
             processes: Limits::default().processes,
+            memory: None,
             formats: Vec::new(),
         }
     }
@@ -427,6 +430,7 @@ impl Room {
         binds.extend(self.spec.binds.iter().cloned());
         let mut setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
         setup.processes = self.spec.processes;
+        setup.memory = self.spec.memory;
         setup.links.clone_from(&self.spec.links);
         setup.formats.clone_from(&self.spec.formats);
         let ended = super::mounts::run(setup, reach, command.hidden, on_line, log).await;

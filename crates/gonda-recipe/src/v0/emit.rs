@@ -87,28 +87,33 @@ fn leaf(out: &mut String, value: &Value) {
 fn scalar(out: &mut String, text: &str) {
     if is_plain(text) {
         out.push_str(text);
-    } else if text.chars().all(|c| !c.is_control() && c != '\u{feff}' && c != '\u{2028}' && c != '\u{2029}') {
+    } else if !text.contains(is_unprintable) {
         out.push('\'');
         out.push_str(&text.replace('\'', "''"));
         out.push('\'');
     } else {
         out.push('"');
-        for c in text.chars() {
-            match c {
-                '"' => out.push_str("\\\""),
-                '\\' => out.push_str("\\\\"),
-                '\n' => out.push_str("\\n"),
-                '\t' => out.push_str("\\t"),
-                '\r' => out.push_str("\\r"),
-                c if (c as u32) < 0x100 && c.is_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
-                c if c == '\u{feff}' || c == '\u{2028}' || c == '\u{2029}' => {
-                    out.push_str(&format!("\\u{:04x}", c as u32));
-                }
-                c => out.push(c),
+        let is_escaped = |c: char| matches!(c, '"' | '\\') || is_unprintable(c);
+        for part in text.split_inclusive(is_escaped) {
+            let escaped = part.chars().next_back().filter(|c| is_escaped(*c));
+            out.push_str(&part[..part.len() - escaped.map_or(0, char::len_utf8)]);
+            match escaped {
+                None => {}
+                Some(c @ ('"' | '\\')) => out.extend(['\\', c]),
+                Some('\n') => out.push_str("\\n"),
+                Some('\t') => out.push_str("\\t"),
+                Some('\r') => out.push_str("\\r"),
+                Some(c) if (c as u32) < 0x100 => out.push_str(&format!("\\x{:02x}", c as u32)),
+                Some(c) => out.push_str(&format!("\\u{:04x}", c as u32)),
             }
         }
         out.push('"');
     }
+}
+
+/// What stands in quoted text as an escape alone.
+fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}')
 }
 
 fn is_plain(text: &str) -> bool {

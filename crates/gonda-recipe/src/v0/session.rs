@@ -17,6 +17,7 @@ use super::jinja::{Function, Template};
 use super::python::{Args, Dict, Key, Object, PyError, PyResult, Value, from_json};
 use super::selector::{Evaluator, Names, SelectableText, Selected};
 use super::spec::Spec;
+use super::used::Keys;
 use super::variant::{self, Variant};
 use crate::{PinnedOutput, World};
 
@@ -65,7 +66,7 @@ pub(crate) struct UsesKey {
 /// The keys that a text uses, and those that its requirements use.
 pub(crate) struct Uses {
     pub(crate) all: BTreeSet<String>,
-    pub(crate) in_requirements: BTreeSet<String>,
+    pub(crate) in_requirements: Rc<BTreeSet<String>>,
 }
 
 /// One rendering of a recipe.
@@ -273,6 +274,8 @@ pub(crate) struct Namespace {
     selected: RefCell<QuickMap<TextKey, Rc<Selected>>>,
     /// The outputs section rendered apart, lenient and strict, where it depends on nothing but this.
     pub(crate) rendered_outputs: RefCell<[Option<OutputList>; 2]>,
+    /// The variant's keys, to be looked for.
+    keys: Keys,
     /// The keys that a text uses, by its address; the text is kept, so that no other comes to stand there.
     in_text: RefCell<QuickMap<(usize, bool), UsedIn>>,
     /// What is used, by what it is used in.
@@ -298,6 +301,7 @@ impl Namespace {
         Self {
             host_subdir,
             evaluator: Evaluator::new(names),
+            keys: Keys::new(variant.keys().clone()),
             selected: RefCell::default(),
             rendered_outputs: RefCell::default(),
             in_text: RefCell::default(),
@@ -309,14 +313,14 @@ impl Namespace {
 
 impl Namespace {
     /// The keys that a text uses, in selectors alone or in everything but them.
-    pub(crate) fn used_in(&self, keys: &[String], text: &Rc<str>, selectors_only: bool) -> Rc<BTreeSet<String>> {
+    pub(crate) fn used_in(&self, text: &Rc<str>, selectors_only: bool) -> Rc<BTreeSet<String>> {
         let key = (text.as_ptr() as usize, selectors_only);
         if let Some((known, used)) = self.in_text.borrow().get(&key)
             && Rc::ptr_eq(known, text)
         {
             return used.clone();
         }
-        let used = Rc::new(super::used::in_text(keys, text, selectors_only));
+        let used = Rc::new(self.keys.used_in(text, selectors_only));
         self.in_text.borrow_mut().insert(key, (text.clone(), used.clone()));
         used
     }

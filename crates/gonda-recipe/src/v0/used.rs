@@ -3,56 +3,80 @@
 //! file has hundreds of keys and each would need its own.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 
-/// The keys used in a recipe's text, in selectors alone or in everything but them. The keys are sorted.
-pub(crate) fn in_text(keys: &[String], text: &str, selectors_only: bool) -> BTreeSet<String> {
-    // Keys that are no words are rare, and looked for wherever one may stand.
-    let odd: Vec<&String> = keys.iter().filter(|key| !key.bytes().all(is_word_byte)).collect();
-    let key_of = |word: &str| keys.binary_search_by(|key| key.as_str().cmp(word)).ok().map(|at| &keys[at]);
-    let mut used: BTreeSet<String> = called(keys, text, selectors_only).cloned().collect();
-    for line in text.split('\n') {
-        let part = line.find(if selectors_only { '[' } else { '{' }).map(|at| &line[at..]);
-        let item = bare_item(line).filter(|_| !selectors_only);
-        if part.is_none() && item.is_none() {
-            continue;
-        }
-        let mut look_for = |key: &String| {
-            if !used.contains(key) && used_on(line, key, selectors_only) {
-                used.insert(key.clone());
-            }
-        };
-        odd.iter().copied().for_each(&mut look_for);
-        // A requirement may write `-` for the `_` of a key.
-        item.and_then(|name| key_of(&name.replace('-', "_"))).into_iter().for_each(&mut look_for);
-        let part = part.unwrap_or_default();
-        if selectors_only || !takes_parts_of_words(part) {
-            words(part).filter_map(key_of).for_each(look_for);
-        } else {
-            keys.iter().filter(|key| part.contains(key.as_str())).for_each(look_for);
-        }
-    }
-    let brings_sysroot = ["c_stdlib", "c_compiler", "cxx_compiler"].iter().any(|key| used.contains(*key));
-    if brings_sysroot && keys.iter().any(|key| key == "CONDA_BUILD_SYSROOT") {
-        used.insert("CONDA_BUILD_SYSROOT".to_owned());
-    }
-    used
+/// The keys that are looked for.
+pub(crate) struct Keys {
+    /// All of them, sorted.
+    all: Arc<Vec<String>>,
+    /// Those that are no words. They are rare, and looked for wherever one may stand.
+    odd: Vec<String>,
 }
 
-/// The keys that are used by calls of `compiler`, `stdlib` and `cdt`.
-fn called<'k>(keys: &'k [String], text: &str, selectors_only: bool) -> impl Iterator<Item = &'k String> {
-    let lines_with = |part: &str| memmem::find_iter(text.as_bytes(), part).map(|at| line_at(text, at)).collect();
-    let (compilers, stdlibs, cdts): (Vec<&str>, Vec<&str>, Vec<&str>) = match selectors_only {
-        true => (Vec::new(), Vec::new(), lines_with("cdt(")),
-        false => (lines_with("compiler("), lines_with("stdlib("), lines_with("cdt(")),
-    };
-    keys.iter().filter(move |key| match function_of(key).filter(|_| !selectors_only) {
-        Some((language, "compiler")) => compilers.iter().any(|line| calls(line, "compiler", language)),
-        Some((language, kind)) => stdlibs.iter().any(|line| calls(line, kind, language)),
+impl Keys {
+    /// Takes sorted keys.
+    pub(crate) fn new(all: Arc<Vec<String>>) -> Self {
+        let odd = all.iter().filter(|key| !key.bytes().all(is_word_byte)).cloned().collect();
+        Self { all, odd }
+    }
+
+    fn get(&self, word: &str) -> Option<&String> {
+        self.all.binary_search_by(|key| key.as_str().cmp(word)).ok().map(|at| &self.all[at])
+    }
+
+    /// The keys used in a recipe's text, in selectors alone or in everything but them.
+    pub(crate) fn used_in(&self, text: &str, selectors_only: bool) -> BTreeSet<String> {
+        let mut used = BTreeSet::new();
+        for line in text.split('\n') {
+            let part = line.find(if selectors_only { '[' } else { '{' }).map(|at| &line[at..]);
+            let item = bare_item(line).filter(|_| !selectors_only);
+            if part.is_none() && item.is_none() {
+                continue;
+            }
+            let mut look_for = |key: &String| {
+                if !used.contains(key) && used_on(line, key, selectors_only) {
+                    used.insert(key.clone());
+                }
+            };
+            self.odd.iter().for_each(&mut look_for);
+            // A requirement may write `-` for the `_` of a key.
+            item.and_then(|name| self.get(&name.replace('-', "_"))).into_iter().for_each(&mut look_for);
+            let part = part.unwrap_or_default();
+            if selectors_only || !takes_parts_of_words(part) {
+                words(part).filter_map(|word| self.get(word)).for_each(look_for);
+            } else {
+                self.all.iter().filter(|key| part.contains(key.as_str())).for_each(look_for);
+            }
+            if !selectors_only {
+                used.extend(called(part).filter_map(|key| self.get(&key).cloned()));
+            }
+        }
         // The pattern for `cdt(` is tried on selectors too.
-        None => !cdts.is_empty() && key.starts_with("cdt_") && cdts.iter().any(|line| calls_cdt(line)),
-    })
+        if memmem::find_iter(text.as_bytes(), "cdt(").any(|at| calls_cdt(line_at(text, at))) {
+            used.extend(self.all.iter().filter(|key| key.starts_with("cdt_")).cloned());
+        }
+        let brings_sysroot = ["c_stdlib", "c_compiler", "cxx_compiler"].iter().any(|key| used.contains(*key));
+        if brings_sysroot {
+            used.extend(self.get("CONDA_BUILD_SYSROOT").cloned());
+        }
+        used
+    }
+}
+
+/// The keys that calls on a line use: of `compiler("c")`, `c_compiler` and `c_compiler_version`, and so of `stdlib`. The
+/// pattern is `\{\s*compiler\(['"]c["'][^{]*?\}`.
+fn called(line: &str) -> impl Iterator<Item = String> {
+    let calls = line.match_indices('{').filter_map(|(at, _)| {
+        let call = line[at + 1..].trim_start();
+        let kind = ["compiler", "stdlib"].into_iter().find(|kind| call.starts_with(kind))?;
+        let argument = call[kind.len()..].strip_prefix('(')?.strip_prefix(['\'', '"'])?;
+        let (language, rest) = argument.split_once(['\'', '"'])?;
+        let closes = rest.find(['{', '}']).is_some_and(|end| rest[end..].starts_with('}'));
+        closes.then_some((language, kind))
+    });
+    calls.flat_map(|(language, kind)| ["", "_version"].map(|suffix| format!("{language}_{kind}{suffix}")))
 }
 
 fn line_at(text: &str, at: usize) -> &str {
@@ -84,15 +108,6 @@ fn bare_item(line: &str) -> Option<&str> {
     (rest.starts_with(char::is_whitespace) && (after.is_empty() || after.starts_with(['[', '#']))).then_some(name)
 }
 
-/// For `c_compiler` and `c_compiler_version`: `c` and `compiler`. The same for `stdlib`.
-fn function_of(key: &str) -> Option<(&str, &'static str)> {
-    let bare = key.strip_suffix("_version").unwrap_or(key);
-    // The language is as short as can be: `a_compiler_compiler` is of `a_compiler`, for the key must end there.
-    [("_compiler", "compiler"), ("_stdlib", "stdlib")]
-        .into_iter()
-        .find_map(|(suffix, kind)| bare.strip_suffix(suffix).map(|language| (language, kind)))
-}
-
 fn used_on(line: &str, key: &str, selectors_only: bool) -> bool {
     if selectors_only { in_selector(line, key) } else { uses(line, key) }
 }
@@ -107,19 +122,6 @@ fn is_word(c: char) -> bool {
 
 fn is_word_byte(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphanumeric()
-}
-
-/// `\{\s*kind\(['"]language["'][^{]*?\}`.
-fn calls(line: &str, kind: &str, language: &str) -> bool {
-    line.match_indices('{').any(|(at, _)| {
-        let rest = line[at + 1..].trim_start();
-        let Some(rest) = rest.strip_prefix(kind).and_then(|rest| rest.strip_prefix('(')) else { return false };
-        let Some(rest) = rest.strip_prefix(['\'', '"']).and_then(|rest| rest.strip_prefix(language)) else {
-            return false;
-        };
-        let Some(rest) = rest.strip_prefix(['\'', '"']) else { return false };
-        rest.find(['{', '}']).is_some_and(|end| rest[end..].starts_with('}'))
-    })
 }
 
 /// `\{{\s*cdt\(`, whose braces were meant to be two: `\{{` is one brace, then another.

@@ -70,6 +70,7 @@ fn flags(args: &BuildArgs) -> Layer {
         cgo_compiler: args.cgo_compiler.clone(),
         jobs: args.jobs,
         max_processes: args.max_processes,
+        max_memory: args.max_memory.clone(),
         min_free_disk: args.min_free_disk.clone(),
         compression_level: args.compression_level,
         ..Layer::default()

@@ -80,12 +80,11 @@ impl Meta {
         if let Some(uses) = namespace.uses.borrow().get(&key) {
             return Ok(uses.clone());
         }
-        let keys = self.config.variant.keys();
         let (_, text) = self.scanned_text(session, global, false)?;
-        let mut all = namespace.used_in(keys, &text, true).as_ref().clone();
+        let mut all = namespace.used_in(&text, true).as_ref().clone();
         let (requirements, text) = self.scanned_text(session, global, true)?;
-        all.extend(namespace.used_in(keys, &text, false).iter().cloned());
-        let in_requirements = if global { BTreeSet::new() } else { used::in_text(keys, &requirements, false) };
+        all.extend(namespace.used_in(&text, false).iter().cloned());
+        let in_requirements = if global { Rc::default() } else { namespace.used_in(&requirements, false) };
         let uses = Rc::new(Uses { all, in_requirements });
         namespace.uses.borrow_mut().insert(key, uses.clone());
         Ok(uses)
