@@ -498,6 +498,11 @@ impl Meta {
                 )));
                 continue;
             }
+            if spec.name.contains('*') {
+                let message = format!("the package name `{}` holds `*`", spec.name);
+                failures.push(Fail::user(mistake(message, "a requirement names one package")));
+                continue;
+            }
             let mut words = text.split_whitespace();
             if let Some(operator) =
                 words.nth(1).filter(|word| matches!(*word, ">" | ">=" | "=" | "==" | "!=" | "<" | "<="))
