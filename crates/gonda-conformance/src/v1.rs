@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use gonda_recipe::{DiskWorld, Finalize, Output, RecipeErrors, load};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Tree;
 use crate::case::{Case, cases, on_all_cores, read_json};
@@ -146,7 +146,7 @@ fn summary(output: &Output) -> Result<Value> {
         "build_number": output.build_number,
         "hash": output.hash,
         "prefix": rendered["build_configuration"]["hash"].get("prefix").cloned().unwrap_or_else(|| json!("")),
-        "variant": output.variant.iter().map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>(),
+        "variant": output.hash_contents,
         "subpackages": rendered["build_configuration"]["subpackages"],
         "recipe": recipe,
     }))
@@ -171,9 +171,5 @@ fn in_our_words(mut output: Value, ours: &Value) -> Result<Value> {
         }
     }
     map.insert("subpackages".to_owned(), subpackages);
-    // An output that is pinned exactly is a key of the variant, here by its normalized name.
-    if let Some(Value::Object(variant)) = map.get_mut("variant") {
-        *variant = std::mem::take(variant).into_iter().map(|(key, value)| (key.replace('-', "_"), value)).collect();
-    }
     Ok(output)
 }

@@ -76,7 +76,8 @@ pub struct Output {
     pub variant: BTreeMap<String, Value>,
     /// Names of the variant's keys that the output uses.
     pub used_vars: BTreeSet<String>,
-    /// What the hash is made of.
+    /// What the hash is made of. Keys are spelled as the reference tool's own result has them: in v1 that is as the
+    /// recipe wrote them first, `-` and all, though `_` stands in what is hashed.
     pub hash_contents: BTreeMap<String, Value>,
     /// `h` + 7 hex digits (v0), 7 digits (v1); `None` where the build string has none.
     pub hash: Option<String>,

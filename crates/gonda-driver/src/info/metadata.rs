@@ -12,7 +12,9 @@ pub(super) fn add(facts: &Facts<'_>, tree: &mut Tree) -> Result<()> {
     let v0 = output.format == RecipeFormat::V0;
     tree.bytes("index.json", text::pretty(index(facts)?));
     tree.bytes("about.json", facts.clean(&String::from_utf8_lossy(&text::pretty(about(facts)))));
-    let hash: Value = output.hash_contents.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    // conda-build's keys hold neither dash nor dot; rattler-build's are hashed without them.
+    let spelled = |key: &String| if v0 { key.clone() } else { key.replace(['-', '.'], "_") };
+    let hash: Value = output.hash_contents.iter().map(|(key, value)| (spelled(key), value.clone())).collect();
     tree.bytes("hash_input.json", if v0 { text::pretty(hash) } else { text::line(&hash) });
     if !output.run_exports.is_empty() {
         let exports = serde_json::to_value(&output.run_exports)

@@ -14,52 +14,9 @@ use super::python::{Args, Dict, ErrorKind, Key, PyError, PyResult, Value, from_j
 use super::selector::Names;
 use super::session::{Namespace, Session, Solving};
 use super::spec;
+use super::template_functions;
 use super::variant::native_compiler;
 use super::version::apply_pin;
-
-/// The functions and their parameters; without a list, any are taken. Names that conda-build gives itself are left out,
-/// as nobody else should.
-const FUNCTIONS: &[(&str, Option<&[&str]>)] = &[
-    ("load_setup_py_data", Some(&["setup_file", "from_recipe_dir", "recipe_dir"])),
-    ("load_setuptools", Some(&["setup_file", "from_recipe_dir", "recipe_dir"])),
-    ("load_npm", Some(&[])),
-    ("load_file_regex", Some(&["load_file", "regex_pattern", "from_recipe_dir", "recipe_dir"])),
-    ("load_file_data", None),
-    ("load_str_data", None),
-    (
-        "pin_compatible",
-        Some(&[
-            "package_name",
-            "lower_bound",
-            "upper_bound",
-            "min_pin",
-            "max_pin",
-            "permit_undefined_jinja",
-            "exact",
-            "bypass_env_check",
-        ]),
-    ),
-    (
-        "pin_subpackage",
-        Some(&[
-            "subpackage_name",
-            "min_pin",
-            "max_pin",
-            "exact",
-            "permit_undefined_jinja",
-            "allow_no_other_outputs",
-            "skip_build_id",
-        ]),
-    ),
-    ("compiler", Some(&["language"])),
-    ("stdlib", Some(&["language"])),
-    ("cdt", Some(&["package_name"])),
-    ("ccache", Some(&["method"])),
-    ("resolved_packages", Some(&["env", "bypass_env_check"])),
-];
-
-/// Functions whose result is not settled by the variant alone.
-const DYNAMIC_FUNCTIONS: &[&str] = &["pin_compatible", "pin_subpackage", "resolved_packages"];
 
 /// Names of [`JinjaContext::environment`], for `environ` as a mapping.
 const ENVIRONMENT: &[&str] = &[
@@ -154,11 +111,11 @@ impl Context for JinjaContext<'_, '_> {
             self.dynamic.set(true);
             return Some(Value::from(name.as_str()));
         }
-        if let Some((function, _)) = FUNCTIONS.iter().find(|(function, _)| *function == name) {
-            if DYNAMIC_FUNCTIONS.contains(function) {
+        if let Some(function) = template_functions::find(name) {
+            if function.is_dynamic {
                 self.dynamic.set(true);
             }
-            return Some(Value::object(ContextFunction(function)));
+            return Some(Value::object(ContextFunction(function.name)));
         }
         match name {
             "environ" => return Some(self.environ()),
@@ -202,7 +159,7 @@ impl Context for JinjaContext<'_, '_> {
     }
 
     fn call(&self, function: &'static str, args: &Args) -> PyResult {
-        check_arguments(function, args)?;
+        template_functions::check_arguments(function, args)?;
         match function {
             "compiler" | "stdlib" => self.compiler(function, args),
             "cdt" => self.cdt(args),
@@ -224,24 +181,6 @@ impl Context for JinjaContext<'_, '_> {
             _ => self.load_setup_py(args),
         }
     }
-}
-
-/// Holds a call against the function's parameters.
-fn check_arguments(function: &str, args: &Args) -> Result<(), PyError> {
-    let known = FUNCTIONS.iter().find(|(name, _)| *name == function).and_then(|(_, parameters)| *parameters);
-    let Some(parameters) = known else { return Ok(()) };
-    let list = || parameters.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    if let Some((name, _)) = args.named.iter().find(|(name, _)| !parameters.contains(&&**name)) {
-        return Err(PyError::type_error(format!("`{function}` has no argument `{name}`, but {}", list())));
-    }
-    if args.positional.len() > parameters.len() {
-        return Err(PyError::type_error(format!(
-            "`{function}` takes {} arguments at most, not {}",
-            parameters.len(),
-            args.positional.len()
-        )));
-    }
-    Ok(())
 }
 
 impl JinjaContext<'_, '_> {

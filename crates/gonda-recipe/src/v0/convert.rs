@@ -147,8 +147,8 @@ fn sources(meta: &Meta) -> Vec<Source> {
     for source in meta.list_section("source") {
         let text = |key: &str| lookup(source, key).filter(|value| is_true(value)).map(text_of);
         let folder = text("folder");
-        let patches = source.get("patches").map(list_of_text).unwrap_or_default();
-        let kind = if let Some(urls) = source.get("url").filter(|value| is_true(value)) {
+        let patches = lookup(source, "patches").map(list_of_text).unwrap_or_default();
+        let kind = if let Some(urls) = lookup(source, "url").filter(|value| is_true(value)) {
             SourceKind::Url {
                 urls: list_of_text(urls),
                 sha256: text("sha256"),
@@ -198,7 +198,7 @@ fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Resul
         None => FileMatch::default(),
     };
     let section_script = list("script");
-    let mut own = match entry.get("script").filter(|value| is_true(value)) {
+    let mut own = match lookup(entry, "script").filter(|value| is_true(value)) {
         Some(value @ Json::String(name)) => {
             let file = !name.contains('\n') && session.world.is_file(&session.folder.join(name));
             vec![if file { script(ScriptContent::File(PathBuf::from(name))) } else { lines(list_of_text(value)) }]
@@ -207,7 +207,7 @@ fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Resul
         None => Vec::new(),
     };
     if let (Some(interpreter), Some(first)) =
-        (entry.get("script_interpreter").filter(|value| is_true(value)), own.first_mut())
+        (lookup(entry, "script_interpreter").filter(|value| is_true(value)), own.first_mut())
     {
         first.interpreter = Some(text_of(interpreter));
     }
@@ -223,7 +223,7 @@ fn build(session: &Session<'_>, entry: &Map<String, Json>, meta: &Meta) -> Resul
     } else {
         has_top_level = true;
     }
-    let files = match entry.get("files") {
+    let files = match lookup(entry, "files") {
         Some(Json::Object(lists)) => Some(FileMatch {
             include: lists.get("include").map(list_of_text).unwrap_or_default(),
             exclude: lists.get("exclude").map(list_of_text).unwrap_or_default(),

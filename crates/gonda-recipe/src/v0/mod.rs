@@ -29,6 +29,7 @@ mod selector;
 mod session;
 mod setup_py;
 mod spec;
+mod template_functions;
 mod text;
 mod used;
 mod variant;

@@ -171,7 +171,7 @@ fn outputs_of(session: &Session<'_>, mut recipe: Meta, mode: Finalize, plan: &Pl
 
 /// Whether gonda makes such an output: conda packages, of whatever format name.
 fn is_conda(output: &Map<String, Json>) -> bool {
-    match output.get("type").filter(|kind| is_true(kind)) {
+    match lookup(output, "type").filter(|kind| is_true(kind)) {
         None => true,
         Some(kind) => matches!(text_of(kind).as_str(), "conda" | "conda_v2" | ".conda" | ".tar.bz2"),
     }
@@ -186,14 +186,14 @@ fn outputs_of_variant(
     let outputs = output_dicts(reference, session, Vec::new())?;
     let top_name = reference.name(session)?;
     for (index, mut output) in outputs.into_iter().enumerate() {
-        if output.get("requirements").is_some_and(is_true) {
-            let mut requirements = expand_requirements(output.get("requirements"));
+        if lookup(&output, "requirements").is_some_and(is_true) {
+            let mut requirements = expand_requirements(lookup(&output, "requirements"));
             for environment in ["build", "host", "run"] {
                 insert_variant_versions(session, reference, &mut requirements, environment)?;
             }
             let requirements = Json::Object(requirements);
             // The top level and the output of its name share their requirements.
-            if output.get("name").map(text_of).as_deref() == Some(top_name.as_str())
+            if lookup(&output, "name").map(text_of).as_deref() == Some(top_name.as_str())
                 && lookup(&reference.meta, "requirements") != Some(&requirements)
             {
                 reference.set_section("requirements", requirements.clone());
@@ -277,9 +277,9 @@ pub(crate) fn output_meta(
     index: usize,
 ) -> Result<Meta, Fail> {
     let mut meta = reference.copied();
-    meta.kind = Some(output.get("type").map_or_else(|| CONDA.to_owned(), text_of));
+    meta.kind = Some(lookup(output, "type").map_or_else(|| CONDA.to_owned(), text_of));
     let top_name = reference.name(session)?;
-    let name = output.get("name").map(text_of);
+    let name = lookup(output, "name").map(text_of);
     if name.as_deref() == Some(top_name.as_str()) {
         return Ok(meta);
     }
@@ -378,7 +378,7 @@ fn in_build_order(session: &Session<'_>, packages: Vec<Package>) -> Result<Vec<P
         if !is_conda(&output) {
             continue;
         }
-        let Some(name) = output.get("name").map(text_of) else {
+        let Some(name) = lookup(&output, "name").map(text_of) else {
             return Err(Fail::fatal(meta.borrow().mistake(
                 session,
                 &[],

@@ -3,6 +3,7 @@
 //! file has hundreds of keys and each would need its own.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memmem, memrchr};
@@ -29,21 +30,13 @@ impl Keys {
     /// The keys used in a recipe's text, in selectors alone or in everything but them.
     pub(crate) fn used_in(&self, text: &str, selectors_only: bool) -> BTreeSet<String> {
         let mut used = BTreeSet::new();
-        for line in text.split('\n') {
-            let part = line.find(if selectors_only { '[' } else { '{' }).map(|at| &line[at..]);
-            let item = bare_item(line).filter(|_| !selectors_only);
-            if part.is_none() && item.is_none() {
-                continue;
-            }
+        for (line, part) in lines_with(text, if selectors_only { b'[' } else { b'{' }) {
             let mut look_for = |key: &String| {
                 if !used.contains(key) && used_on(line, key, selectors_only) {
                     used.insert(key.clone());
                 }
             };
             self.odd.iter().for_each(&mut look_for);
-            // A requirement may write `-` for the `_` of a key.
-            item.and_then(|name| self.get(&name.replace('-', "_"))).into_iter().for_each(&mut look_for);
-            let part = part.unwrap_or_default();
             if selectors_only || !takes_parts_of_words(part) {
                 words(part).filter_map(|word| self.get(word)).for_each(look_for);
             } else {
@@ -53,8 +46,15 @@ impl Keys {
                 used.extend(called(part).filter_map(|key| self.get(&key).cloned()));
             }
         }
+        if !selectors_only {
+            // A requirement may write `-` for the `_` of a key.
+            for (line, name) in lines_with(text, b'-').filter_map(|(line, _)| Some((line, bare_item(line)?))) {
+                let keys = self.odd.iter().chain(self.get(&name.replace('-', "_")));
+                used.extend(keys.filter(|key| is_requirement(line, key)).cloned());
+            }
+        }
         // The pattern for `cdt(` is tried on selectors too.
-        if memmem::find_iter(text.as_bytes(), "cdt(").any(|at| calls_cdt(line_at(text, at))) {
+        if memmem::find_iter(text.as_bytes(), "cdt(").any(|at| calls_cdt(&text[line_around(text, at)])) {
             used.extend(self.all.iter().filter(|key| key.starts_with("cdt_")).cloned());
         }
         let brings_sysroot = ["c_stdlib", "c_compiler", "cxx_compiler"].iter().any(|key| used.contains(*key));
@@ -79,10 +79,22 @@ fn called(line: &str) -> impl Iterator<Item = String> {
     calls.flat_map(|(language, kind)| ["", "_version"].map(|suffix| format!("{language}_{kind}{suffix}")))
 }
 
-fn line_at(text: &str, at: usize) -> &str {
+/// The lines that hold a character, and what of them begins with it.
+fn lines_with(text: &str, character: u8) -> impl Iterator<Item = (&str, &str)> {
+    let mut end = 0;
+    memchr_iter(character, text.as_bytes()).filter_map(move |at| {
+        if at < end {
+            return None;
+        }
+        let line = line_around(text, at);
+        end = line.end;
+        Some((&text[line], &text[at..end]))
+    })
+}
+
+fn line_around(text: &str, at: usize) -> Range<usize> {
     let start = memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |end| end + 1);
-    let end = memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end);
-    &text[start..end]
+    start..memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end)
 }
 
 /// The words of a line. A key is used as one, but for those statements in which a part of one is enough.

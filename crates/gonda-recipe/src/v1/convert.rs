@@ -29,6 +29,11 @@ pub(super) fn output(state: &Rendered, variant: &RenderedVariant, world: &dyn Wo
         .iter()
         .map(|(key, value)| Ok((key.normalize(), json(state, value)?)))
         .collect::<Result<_, RecipeErrors>>()?;
+    let hash_contents = variant
+        .variant
+        .iter()
+        .map(|(key, value)| Ok((key.0.clone(), json(state, value)?)))
+        .collect::<Result<_, RecipeErrors>>()?;
     let list = |dependencies: &[Dependency]| -> Result<Vec<String>, RecipeErrors> {
         dependencies.iter().map(|dependency| symbolic(state, dependency)).collect()
     };
@@ -85,7 +90,7 @@ pub(super) fn output(state: &Rendered, variant: &RenderedVariant, world: &dyn Wo
             app: Value::Null,
         },
         used_vars: keys.keys().cloned().collect(),
-        hash_contents: keys.clone(),
+        hash_contents,
         variant: keys,
         hash: variant.hash_info.as_ref().map(|info| info.hash.clone()),
         parent: None,

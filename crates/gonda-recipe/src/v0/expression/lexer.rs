@@ -132,7 +132,8 @@ impl<'t> Lexer<'t> {
             }
         } else {
             let own: &[&str] = if python { PYTHON_SIGNS } else { &[] };
-            match own.iter().chain(SIGNS).find(|sign| rest.starts_with(**sign)) {
+            let begins = |sign: &&&str| sign.as_bytes()[0] == rest.as_bytes()[0] && rest.starts_with(**sign);
+            match own.iter().chain(SIGNS).find(begins) {
                 Some(sign) => (Token::Sign(sign), sign.len()),
                 None => return self.fail(format!("unexpected char `{c}`")),
             }

@@ -431,7 +431,7 @@ impl Meta {
 
     /// Whether there is a host environment.
     pub(crate) fn is_cross(&self) -> bool {
-        self.section("requirements").is_some_and(|section| section.contains_key("host"))
+        self.section("requirements").is_some_and(|section| lookup(section, "host").is_some())
             || !self.requirements_with_output("host").is_empty()
     }
 
@@ -440,7 +440,7 @@ impl Meta {
             return *flag;
         }
         self.namespace(session).host_subdir == session.build_platform
-            && !self.section("requirements").is_some_and(|section| section.contains_key("host"))
+            && self.section("requirements").is_none_or(|section| lookup(section, "host").is_none())
             && !self
                 .requirements_text(session, false)
                 .is_ok_and(|text| text.contains("compiler(") && uses_compiler(&text))
@@ -496,6 +496,11 @@ impl Meta {
                     format!("`{own_name}` depends on itself"),
                     "take it out of the requirements, or give it to another output",
                 )));
+                continue;
+            }
+            if spec.name.contains('*') {
+                let message = format!("the package name `{}` holds `*`", spec.name);
+                failures.push(Fail::user(mistake(message, "a requirement names one package")));
                 continue;
             }
             let mut words = text.split_whitespace();
@@ -651,13 +656,13 @@ pub(crate) fn output_dicts(
     let named = |name: &str| -> Map<String, Json> {
         [("name".to_owned(), Json::String(name.to_owned()))].into_iter().collect()
     };
-    let has_own = outputs.iter().any(|output| output.get("name").map(text_of).unwrap_or_default() == name);
+    let has_own = outputs.iter().any(|output| lookup(output, "name").map(text_of).unwrap_or_default() == name);
     if outputs.is_empty() || (!has_own && meta.uses_subpackage(session)?) {
         outputs.push(named(&name));
     }
     let is_top = meta.recipe_text(session, false, true)?.contains("package:");
     for output in &mut outputs {
-        if is_top && output.get("name").map(text_of).as_deref() == Some(name.as_str()) {
+        if is_top && lookup(output, "name").map(text_of).as_deref() == Some(name.as_str()) {
             merge_top_level(meta, output);
         }
     }
