@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use crate::{Error, Kind, Result};
 
 /// The mode bits of a file that count; 0o644 where the system has none.
 #[cfg(unix)]
@@ -29,28 +29,15 @@ pub(super) fn set_mode(_path: &Path, _mode: u32) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Makes a symbolic link.
-#[cfg(unix)]
-pub(super) fn symlink(target: &Path, link: &Path) -> Result<()> {
-    Ok(fs_err::os::unix::fs::symlink(target, link)?)
-}
-
-/// Makes a symbolic link; where the account may not, the target is copied if it is a file that is there.
-#[cfg(windows)]
+/// Makes a symbolic link; where a Windows account may not, the target is copied if it is a file that is there.
 pub(super) fn symlink(target: &Path, link: &Path) -> Result<()> {
     let full = link.parent().unwrap_or(Path::new(".")).join(target);
-    let made = if full.is_dir() {
-        std::os::windows::fs::symlink_dir(target, link)
-    } else {
-        std::os::windows::fs::symlink_file(target, link)
-    };
-    match made {
+    match crate::host::symlink(target, link) {
         Ok(()) => Ok(()),
-        Err(_) if full.is_file() => {
-            fs_err::copy(&full, link)?;
-            Ok(())
+        Err(_) if cfg!(windows) && full.is_file() => Ok(fs_err::copy(full, link).map(drop)?),
+        Err(error) => {
+            Err(Error::new(Kind::Machine, format!("could not make the link `{}`", link.display())).because(error))
         }
-        Err(error) => Err(error.into()),
     }
 }
 
