@@ -24,10 +24,6 @@ use rattler_build_variant_config::parse_conda_build_config;
 use rattler_conda_types::Subdir;
 use serde_json::json;
 
-/// The allocator of the gonda binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Rounds of each measurement; the median counts.
 const ROUNDS: usize = 7;
 /// How long a round lasts.

@@ -21,11 +21,6 @@ use crate::args::{ChannelCommand, Cli, Command, GoCacheCommand};
 use crate::config::Surroundings;
 use crate::report::Reporter;
 
-/// Rendering makes and drops many small texts: a fifth of its instructions go with the usual allocator of Linux, and most
-/// of them are spared by this one (`cargo xtask bench render`).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Inside a job there is one thread and one purpose; nothing else may start before.
     if let Some(code) = gonda_driver::started_inside(std::env::args_os()) {
