@@ -23,7 +23,7 @@ pub struct RoomSpec {
     pub tools: Option<PathBuf>,
     /// Further folders that the script sees. Without namespaces they are seen where they are.
     pub binds: Vec<Bind>,
-    /// gonda itself is seen by the script, as `gonda` in [`SeenPaths::own`].
+    /// gonda itself is seen by the script, as `gonda` in [`SeenPaths::own`](super::SeenPaths::own).
     pub own: bool,
     /// Files of a [`BuildEnv::Shared`] that are links in this room.
     pub links: Vec<Link>,
@@ -59,10 +59,11 @@ impl RoomSpec {
 /// Where a job's build environment comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildEnv {
-    /// The job's own; the caller installs it into [`DiskPaths::build_prefix`] for [`SeenPaths::build_prefix`].
+    /// The job's own; the caller installs it into [`DiskPaths::build_prefix`](super::DiskPaths::build_prefix) for
+    /// [`SeenPaths::build_prefix`](super::SeenPaths::build_prefix).
     Own,
     /// Shared, installed for `paths::ROOT/build_env`; the job writes into a layer of its own. Only with
-    /// [`Mode::Mounts`].
+    /// [`Mode::Mounts`](super::Mode::Mounts).
     Shared(PathBuf),
 }
 
@@ -75,7 +76,8 @@ pub enum Modules {
     Empty,
     /// This build's modules: a folder that holds `gopath/pkg/mod/…`. It is laid under the whole work folder, so that
     /// the script can even remove its GOPATH, which it couldn't if that were a mount point. Only where
-    /// [`Mode::shares_modules`]. Its folders should be writable by their owner, as with `-modcacherw`, so that `rm -rf`
+    /// [`Mode::shares_modules`](super::Mode::shares_modules). Its folders should be writable by their owner, as with
+    /// `-modcacherw`, so that `rm -rf`
     /// does what it does there.
     Shared(PathBuf),
 }
