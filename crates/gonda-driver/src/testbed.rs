@@ -291,8 +291,7 @@ impl Bench<'_> {
     /// The test's folders are seen where they are: a test environment has its real prefix.
     async fn run_in_room(&self, command: Command, platform: Subdir, log: &Path) -> Result<Exit> {
         let mut spec = RoomSpec::new(&self.room);
-        spec.processes = self.bed.settings.limits.processes;
-        spec.memory = self.bed.settings.limits.memory;
+        spec.limits = self.bed.settings.limits;
         spec.binds.push(Bind { disk: self.root.clone(), seen: self.root.clone(), writable: true });
         let machine = self.bed.settings.build_platform;
         let crossing = crossing::Facts {

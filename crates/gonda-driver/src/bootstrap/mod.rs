@@ -20,9 +20,9 @@ use rattler_conda_types::{Subdir, Version};
 use serde_json::{Map, Value, json};
 use walkdir::WalkDir;
 
-pub use packages::TARGETS;
 use packages::{Definition, Payload, SmallFile};
 
+use crate::golang::{TARGETS, go_platform};
 use crate::{Error, Events, Kind, Result, host};
 
 /// zstd level of the packages: they stay on this machine, so quick is better than small.
@@ -254,7 +254,7 @@ impl Sdk {
         };
         let text = std::fs::read_to_string(root.join("VERSION"))
             .map_err(|error| no_sdk("it has no readable file `VERSION`".to_owned()).because(error))?;
-        let Some((goos, goarch)) = packages::go_platform(platform) else {
+        let Some((goos, goarch)) = go_platform(platform).filter(|_| TARGETS.contains(&platform)) else {
             return Err(no_sdk("there are no toolchain packages for it".to_owned()));
         };
         if let Some(path) = [format!("bin/{}", executable("go", platform)), "src".to_owned()]

@@ -10,21 +10,11 @@ use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
 use super::{Layout, SystemCompiler};
+use crate::golang::{TARGETS, go_platform};
 use crate::{Error, Kind, Result};
 
 /// Stands for the prefix in small files, until a package is installed.
 pub(super) const PREFIX: &str = gonda_packager::CONSTANT_PLACEHOLDER;
-
-/// The targets that conda-forge has toolchain packages for, with Go's words for them.
-pub const TARGETS: [(Subdir, &str, &str); 7] = [
-    (Subdir::Linux64, "linux", "amd64"),
-    (Subdir::LinuxAarch64, "linux", "arm64"),
-    (Subdir::LinuxPpc64le, "linux", "ppc64le"),
-    (Subdir::Osx64, "darwin", "amd64"),
-    (Subdir::OsxArm64, "darwin", "arm64"),
-    (Subdir::Win64, "windows", "amd64"),
-    (Subdir::WinArm64, "windows", "arm64"),
-];
 
 /// Internal linking of position-independent programs works for all of [`TARGETS`], so that nocgo has `-buildmode=pie`
 /// too.
@@ -110,11 +100,6 @@ impl Flavour {
     }
 }
 
-/// GOOS and GOARCH of a platform.
-pub(super) fn go_platform(platform: Subdir) -> Option<(&'static str, &'static str)> {
-    TARGETS.iter().find(|(target, ..)| *target == platform).map(|(_, goos, goarch)| (*goos, *goarch))
-}
-
 /// All packages of the toolchain, for a version of Go and the machine that builds.
 pub(super) fn toolchain(version: &str, layout: Layout, build_platform: Subdir) -> Vec<Definition> {
     let mut all = Vec::new();
@@ -125,7 +110,7 @@ pub(super) fn toolchain(version: &str, layout: Layout, build_platform: Subdir) -
         let go = go(version, flavour, layout, build_platform);
         all.push(for_people(&go, flavour, build_platform));
         all.push(go);
-        for (target, goos, goarch) in TARGETS {
+        for (target, (goos, goarch)) in TARGETS.iter().filter_map(|target| Some((*target, go_platform(*target)?))) {
             all.push(activation(version, flavour, layout, build_platform, (target, goos, goarch)));
         }
     }

@@ -142,7 +142,7 @@ async fn every_target_and_flavour_can_be_had_but_not_two_flavours_at_once() {
         let artifacts = bootstrap(&options(folder.path(), layout), Events::silent()).await.unwrap();
         assert_eq!(artifacts.len(), if layout == Layout::EnvVars { 18 } else { 20 });
         let channels = channels(folder.path());
-        for (target, ..) in TARGETS {
+        for target in TARGETS {
             for flavour in ["cgo", "nocgo"] {
                 solve(&channels, &[&format!("go-{flavour}_{target}")]).await.unwrap();
             }

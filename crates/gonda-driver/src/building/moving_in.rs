@@ -21,8 +21,7 @@ impl Job {
         let build_platform = self.output.build_platform;
         let mut spec = RoomSpec::new(checkout.workspace.path().join(format!("r{}", self.index)));
         spec.merged = merged;
-        spec.processes = settings.limits.processes;
-        spec.memory = settings.limits.memory;
+        spec.limits = settings.limits;
         if mode.has_fixed_paths() && !merged {
             let seen = Path::new(paths::ROOT).join(paths::BUILD_ENV);
             let shared =

@@ -16,7 +16,7 @@ use super::group::Checkout;
 use super::job::Job;
 use crate::cache::go_std::{Growth, Offer, StdLayer};
 use crate::files::blocking;
-use crate::isolation::{BuildEnv, GoCache, Room, RoomSpec};
+use crate::isolation::{BuildEnv, GoCache, Limits, Room, RoomSpec};
 use crate::modules::{Asked, GoRunner as _};
 use crate::solving::Solved;
 use crate::{Kind, Result, crossing, golang};
@@ -125,7 +125,8 @@ impl Job {
     ) -> Result<()> {
         let mut spec = RoomSpec::new(checkout.workspace.path().join(format!("r{}-std", self.index)));
         spec.build_env = BuildEnv::Shared(room.disk().build_prefix.clone());
-        spec.processes = self.common.request.settings.limits.processes;
+        // The script's memory is limited, not what gonda compiles for it.
+        spec.limits = Limits { memory: None, ..self.common.request.settings.limits };
         spec.go_cache = GoCache::Shared(growth.folder().to_owned());
         let aside = Room::prepare(spec, self.common.session.mode())?;
         let Some((goos, goarch)) = golang::go_platform(platform) else {

@@ -1,6 +1,7 @@
 //! What an output's scripts reach: the user's choice, the recipe's wish, and gonda's module proxy in its place.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,8 +38,8 @@ impl ScriptNetwork {
     }
 
     /// Where a script's `go` finds gonda.
-    pub(super) fn url(&self) -> Option<String> {
-        self.proxy.as_ref().map(|proxy| proxy.url())
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.proxy.as_ref().map(|proxy| proxy.address())
     }
 
     /// GOCACHEPROG: gonda itself, as the script sees it, which asks the proxy for the Go build cache that machines share.

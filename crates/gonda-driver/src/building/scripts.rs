@@ -26,8 +26,8 @@ impl Job {
         if let (true, Some(proxy)) = (self.network().0 != Network::On, network.go_proxy()) {
             crossing::hold_to_proxy(room, &proxy)?;
         }
-        if let Some(url) = network.url() {
-            crossing::answer_at(room, &url)?;
+        if let Some(address) = network.address() {
+            crossing::answer_at(room, address)?;
         }
         let script_settings = script::Settings {
             outside: Outside::look(seen),

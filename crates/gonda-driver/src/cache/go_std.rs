@@ -21,8 +21,7 @@ use tempfile::TempDir;
 use walkdir::WalkDir;
 
 use super::{PART, link_or_copy, sweep};
-use crate::files::blocking;
-use crate::files::write_whole;
+use crate::files::{blocking, write_whole};
 use crate::{Result, index, zig};
 
 /// Go marks an entry as used by its time, and removes what has not been used for days; both would copy a layer's files

@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use super::{Crossing, journal};
 use crate::Result;
 use crate::isolation::{Room, go_cache, paths};
 use crate::modules::STD;
+use crate::process::Relay;
 
 /// Where it stands at which address gonda is asked, in the folder of gonda's own.
 const ADDRESS: &str = "std";
@@ -35,13 +36,13 @@ pub(crate) struct GoCaches {
     pub(super) native: PathBuf,
 }
 
-/// Lets a room's `go` ask for the standard library at this url, if gonda stands for Go in the room.
+/// Lets a room's `go` ask for the standard library at this address, if gonda stands for Go in the room.
 ///
 /// # Errors
 /// When that can't be written down.
-pub(crate) fn answer_at(room: &Room, url: &str) -> Result<()> {
+pub(crate) fn answer_at(room: &Room, address: SocketAddr) -> Result<()> {
     match room.paths().own {
-        Some(_) => Ok(fs_err::write(room.disk().own.join(ADDRESS), url.trim_start_matches("http://"))?),
+        Some(_) => Ok(fs_err::write(room.disk().own.join(ADDRESS), address.to_string())?),
         None => Ok(()),
     }
 }
@@ -63,14 +64,13 @@ pub(crate) fn begin_native(own: &Path, job: &Path, layer: &Path) -> Result<()> {
     Ok(fs_err::rename(aside, place)?)
 }
 
-/// GOCACHE for a call of Go, if it is another one than the call's: that of the platform that it builds for.
-pub(super) fn of_call(crossing: &Crossing, verb: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let caches = crossing.go_caches.as_ref()?;
-    let chosen = choose(crossing, caches, verb, env)?;
-    if chosen == caches.native && begin(crossing, chosen).is_err() {
-        return None;
+/// Gives a call of Go the GOCACHE of the platform that it builds for.
+pub(super) fn give(crossing: &Crossing, verb: &str, call: &mut Relay) {
+    let Some(caches) = &crossing.go_caches else { return };
+    let Some(chosen) = choose(crossing, caches, verb, &|name| call.variable(name)) else { return };
+    if chosen != caches.native || begin(crossing, chosen).is_ok() {
+        call.set.push(("GOCACHE".to_owned(), chosen.into()));
     }
-    Some(chosen.to_owned())
 }
 
 fn choose<'a>(

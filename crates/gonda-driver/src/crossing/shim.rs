@@ -56,9 +56,7 @@ fn go(crossing: &Crossing, args: &[OsString]) -> Result<u8> {
         relay.args = decision.args.iter().map(OsString::from).collect();
         apply(&mut relay, &decision.env);
     }
-    if let Some(folder) = go_caches::of_call(crossing, &verb, &|name| relay.variable(name)) {
-        relay.set.push(("GOCACHE".to_owned(), folder.into()));
-    }
+    go_caches::give(crossing, &verb, &mut relay);
     let Some(decision) = decision else { return relay.replace() };
     match &decision.how {
         How::Replace => relay.replace(),

@@ -38,9 +38,7 @@ pub(super) fn twin(crossing: &Crossing, found: &Found) -> Result<PathBuf> {
             relay.set.extend(value.map(|value| (name, value.into())));
         }
         let verb = args.first().map(String::as_str).unwrap_or_default();
-        if let Some(folder) = go_caches::of_call(crossing, verb, &|name| relay.variable(name)) {
-            relay.set.push(("GOCACHE".to_owned(), folder.into()));
-        }
+        go_caches::give(crossing, verb, &mut relay);
         journal::say(crossing, &format!("a twin for {} is built: `go {}`", crossing.build_machine(), args.join(" ")));
         // What Go prints is no output of the program that the script runs.
         let (printed, code) = relay.output()?;

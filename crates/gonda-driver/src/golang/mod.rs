@@ -6,6 +6,17 @@ use rattler_conda_types::{Arch, Subdir};
 
 pub use closed_network::{Correction, correct_go};
 
+/// The platforms that gonda builds for, in the order of reports: those that conda-forge has Go toolchain packages for.
+pub const TARGETS: [Subdir; 7] = [
+    Subdir::Linux64,
+    Subdir::LinuxAarch64,
+    Subdir::LinuxPpc64le,
+    Subdir::Osx64,
+    Subdir::OsxArm64,
+    Subdir::Win64,
+    Subdir::WinArm64,
+];
+
 /// `GOOS` and `GOARCH` of a platform; `None` for those that gonda doesn't build for.
 #[must_use]
 pub fn go_platform(platform: Subdir) -> Option<(&'static str, &'static str)> {

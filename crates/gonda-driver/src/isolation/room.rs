@@ -309,8 +309,8 @@ impl Room {
         }
         binds.extend(self.spec.binds.iter().cloned());
         let mut setup = Setup::new(&self.spec.dir, binds, overlays, reach, &command)?;
-        setup.processes = self.spec.processes;
-        setup.memory = self.spec.memory;
+        setup.processes = self.spec.limits.processes;
+        setup.memory = self.spec.limits.memory;
         setup.links.clone_from(&self.spec.links);
         setup.formats.clone_from(&self.spec.formats);
         let ended = super::mounts::run(setup, reach, command.hidden, on_line, log).await;

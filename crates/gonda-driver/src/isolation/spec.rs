@@ -27,10 +27,8 @@ pub struct RoomSpec {
     pub own: bool,
     /// Files of a [`BuildEnv::Shared`] that are links in this room.
     pub links: Vec<Link>,
-    /// How many processes and threads a command may have at once ([`Limits`]).
-    pub processes: u32,
-    /// How many bytes of memory a command may have ([`Limits`]).
-    pub memory: Option<u64>,
+    /// What a command may take of the machine.
+    pub limits: Limits,
     /// Programs of other platforms that something in the room runs. Without namespaces, or where the kernel doesn't
     /// let a namespace have its own (before Linux 6.7), they are left out.
     pub formats: Vec<Format>,
@@ -49,8 +47,7 @@ impl RoomSpec {
             binds: Vec::new(),
             own: false,
             links: Vec::new(),
-            processes: Limits::default().processes,
-            memory: None,
+            limits: Limits::default(),
             formats: Vec::new(),
         }
     }
@@ -77,8 +74,7 @@ pub enum Modules {
     /// This build's modules: a folder that holds `gopath/pkg/mod/…`. It is laid under the whole work folder, so that
     /// the script can even remove its GOPATH, which it couldn't if that were a mount point. Only where
     /// [`Mode::shares_modules`](super::Mode::shares_modules). Its folders should be writable by their owner, as with
-    /// `-modcacherw`, so that `rm -rf`
-    /// does what it does there.
+    /// `-modcacherw`, so that `rm -rf` does what it does there.
     Shared(PathBuf),
 }
 

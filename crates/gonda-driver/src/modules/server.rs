@@ -58,6 +58,11 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
+    /// Where it answers.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The value of GOPROXY for a job. With `direct`, which only an open network makes sense of, Go goes on with a module's
     /// own repository where the user's GOPROXY list would.
     #[must_use]

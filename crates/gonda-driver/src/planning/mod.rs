@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use gonda_recipe::{ConfigPlatform, DiskWorld, Finalize, Rendering, Request, VariantFiles};
 use rattler_conda_types::Subdir;
 
-pub use targets::{ALL_TARGETS, Targets};
+pub use targets::Targets;
 
 use crate::locate::{self, Located};
 use crate::{Error, Kind, Result, lock};

@@ -4,25 +4,15 @@ use gonda_recipe::{Finalize, Output};
 use rattler_conda_types::Subdir;
 
 use super::Selected;
+use crate::golang::TARGETS;
 use crate::{Error, Kind, Result, locate};
-
-/// All target platforms, in the order of reports.
-pub const ALL_TARGETS: [Subdir; 7] = [
-    Subdir::Linux64,
-    Subdir::LinuxAarch64,
-    Subdir::LinuxPpc64le,
-    Subdir::Osx64,
-    Subdir::OsxArm64,
-    Subdir::Win64,
-    Subdir::WinArm64,
-];
 
 /// Which platforms to build for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Targets {
     /// These.
     Given(Vec<Subdir>),
-    /// [`ALL_TARGETS`]; a recipe's `extra.gonda.targets` leaves out others.
+    /// [`TARGETS`]; a recipe's `extra.gonda.targets` leaves out others.
     All,
     /// Those that the feedstock names: `extra.gonda.targets` of its recipe, else its `.ci_support`; the build platform
     /// where neither does.
@@ -36,7 +26,7 @@ pub enum Targets {
 pub(super) fn resolve(selected: &Selected) -> Result<Vec<Subdir>> {
     match &selected.targets {
         Targets::Given(targets) => Ok(targets.clone()),
-        Targets::All => Ok(ALL_TARGETS.to_vec()),
+        Targets::All => Ok(TARGETS.to_vec()),
         Targets::Feedstock => {
             let known = locate::ci_support_targets(selected.located)?;
             let first = super::derived::nearest(&known, selected.build_platform).unwrap_or(selected.build_platform);
@@ -50,7 +40,7 @@ pub(super) fn resolve(selected: &Selected) -> Result<Vec<Subdir>> {
             }
             let in_order = |known: &[Subdir]| {
                 let mut known = known.to_vec();
-                known.sort_by_key(|target| ALL_TARGETS.iter().position(|other| other == target).unwrap_or(usize::MAX));
+                known.sort_by_key(|target| TARGETS.iter().position(|other| other == target).unwrap_or(usize::MAX));
                 known
             };
             Ok(if known.is_empty() { vec![selected.build_platform] } else { in_order(&known) })

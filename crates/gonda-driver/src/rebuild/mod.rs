@@ -1,7 +1,8 @@
 //! Building a package again from what it carries, and comparing: the proof that it is what its recipe says.
 //!
-//! A package holds its recipe and, in its [record](crate::record), what the recipe leaves open. [`rebuild`] takes exactly the packages
-//! that the first build took, and nothing that a script left in a cache, and compares what comes out byte by byte.
+//! A package holds its recipe and, in its [record](crate::record), what the recipe leaves open. [`rebuild`] takes exactly
+//! the packages that the first build took, and nothing that a script left in a cache, and compares what comes out byte by
+//! byte.
 
 mod compare;
 mod recipe;

@@ -24,16 +24,12 @@ pub(super) fn output(state: &Rendered, variant: &RenderedVariant, world: &dyn Wo
     let recipe = &variant.recipe;
     let known = Resolved::default();
     let requirements = recipe.requirements();
-    let keys: BTreeMap<String, Value> = variant
-        .variant
-        .iter()
-        .map(|(key, value)| Ok((key.normalize(), json(state, value)?)))
-        .collect::<Result<_, RecipeErrors>>()?;
-    let hash_contents = variant
-        .variant
-        .iter()
-        .map(|(key, value)| Ok((key.0.clone(), json(state, value)?)))
-        .collect::<Result<_, RecipeErrors>>()?;
+    let (mut keys, mut hash_contents) = (BTreeMap::new(), BTreeMap::new());
+    for (key, value) in &variant.variant {
+        let value = json(state, value)?;
+        hash_contents.insert(key.0.clone(), value.clone());
+        keys.insert(key.normalize(), value);
+    }
     let list = |dependencies: &[Dependency]| -> Result<Vec<String>, RecipeErrors> {
         dependencies.iter().map(|dependency| symbolic(state, dependency)).collect()
     };

@@ -294,31 +294,7 @@ impl Meta {
         what: &str,
         allowed: &str,
     ) -> Result<(), Fail> {
-        let is_special = |c: char| {
-            matches!(
-                c,
-                '=' | '@'
-                    | '#'
-                    | '$'
-                    | '%'
-                    | '^'
-                    | '&'
-                    | '*'
-                    | ':'
-                    | ';'
-                    | '"'
-                    | '\''
-                    | '\\'
-                    | '|'
-                    | '<'
-                    | '>'
-                    | '?'
-                    | '/'
-                    | ' '
-                    | '-'
-                    | '!'
-            )
-        };
+        let is_special = |c: char| "=@#$%^&*:;\"'\\|<>?/ -!".contains(c);
         let bad: BTreeSet<char> = value.chars().filter(|c| is_special(*c) && !allowed.contains(*c)).collect();
         if bad.is_empty() {
             return Ok(());
