@@ -90,6 +90,12 @@ fn syntax_help(message: &str) -> Option<&'static str> {
     if message.starts_with("unexpected end of template") || message.starts_with("unexpected char") {
         return Some("expressions stand between `{{` and `}}`, statements between `{%` and `%}`, text between quotes");
     }
+    if message.contains("unknown tag `do`") {
+        return Some("conda-build enables no extension of jinja2; write `{% set _ = … %}`");
+    }
+    if message.contains("unknown tag `break`") || message.contains("unknown tag `continue`") {
+        return Some("conda-build enables no extension of jinja2; choose the items with `{% for … in … if … %}`");
+    }
     if message.contains("unknown tag `end") {
         return Some("take it out, or open what it closes before it");
     }
@@ -127,6 +133,9 @@ fn runtime_help(error: &PyError) -> Option<&'static str> {
         }
         ErrorKind::Runtime if error.message.contains("not there to be loaded") => {
             Some("files are looked for in the source, or with `from_recipe_dir=True` beside the recipe")
+        }
+        ErrorKind::Template if error.message.ends_with("not found") => {
+            Some("templates are files of the recipe folder, named relative to it")
         }
         ErrorKind::Limit => Some("templates are limited so that no recipe can use up time or memory"),
         _ => None,

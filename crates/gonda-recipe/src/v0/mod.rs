@@ -53,6 +53,7 @@ use self::yaml::Flavor;
 use crate::{ConfigPlatform, Env, Finalize, Output, RecipeError, RecipeErrors, Request, Resolved, World};
 
 pub use self::hash::hash;
+pub use self::jinja::render_template;
 pub use self::version::apply_pin;
 
 /// What stays of a rendered recipe for finalising: what it was rendered from, for finalising renders anew, with the
