@@ -375,11 +375,11 @@ fn url_encode(value: &Value) -> PyResult<String> {
             };
             iterate(value)?.iter().map(pair).collect::<PyResult<_>>()?
         }
-        other => return Ok(quote(&*other.to_text()?, false)),
+        other => return Ok(quote(&other.to_text()?, false)),
     };
     let parts: Vec<String> = pairs
         .iter()
-        .map(|(key, value)| Ok(format!("{}={}", quote(&*key.to_text()?, true), quote(&*value.to_text()?, true))))
+        .map(|(key, value)| Ok(format!("{}={}", quote(&key.to_text()?, true), quote(&value.to_text()?, true))))
         .collect::<PyResult<_>>()?;
     Ok(parts.join("&"))
 }
