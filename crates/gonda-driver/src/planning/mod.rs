@@ -50,9 +50,21 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// What is to be said where a variant was derived.
+    /// What is to be said of selections: variants that were derived, and what is odd about the recipe, once.
     #[must_use]
-    pub fn warning(&self) -> Option<String> {
+    pub fn warnings(selections: &[Self]) -> Vec<String> {
+        let mut all: Vec<String> = selections.iter().filter_map(Self::derived).collect();
+        for warning in selections.iter().flat_map(|selection| &selection.rendering.warnings) {
+            let help = warning.help.iter().map(|help| format!(": {help}")).collect::<String>();
+            let text = format!("{warning}{help}");
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
+        all
+    }
+
+    fn derived(&self) -> Option<String> {
         let (sibling, file) = (self.derived_from?, self.ci_support.as_ref()?);
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Some(format!(

@@ -90,6 +90,9 @@ fn syntax_help(message: &str) -> Option<&'static str> {
     if message.starts_with("unexpected end of template") || message.starts_with("unexpected char") {
         return Some("expressions stand between `{{` and `}}`, statements between `{%` and `%}`, text between quotes");
     }
+    if message == "unexpected `}`" {
+        return Some("an expression ends with two braces: `{{ … }}`");
+    }
     if message.contains("unknown tag `do`") {
         return Some("conda-build enables no extension of jinja2; write `{% set _ = … %}`");
     }
@@ -223,8 +226,16 @@ pub(crate) fn in_file(file: &Path, message: impl Into<String>, help: Option<&str
 pub(crate) fn yaml_message(error: &YamlError, line: Option<&str>) -> (String, Option<&'static str>) {
     let message = format!("the YAML can't be read: {}", lower_first(&error.message));
     let line = line.unwrap_or_default();
+    // `key: value` where a value goes on: the colon that is too many is the first one of the line.
+    let key = line.trim_start().split(':').next().unwrap_or_default();
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
     let help = if line.contains('\t') && line.trim_start_matches(' ').starts_with('\t') {
         Some("YAML may not be indented with tabs; use blanks")
+    } else if error.message.contains("mapping values are not allowed")
+        && is_key
+        && error.column == line.chars().take_while(|c| c.is_whitespace()).count() + key.chars().count()
+    {
+        Some("this line is indented deeper than the one above, which has a value already")
     } else if error.message.contains("mapping values are not allowed") {
         Some("quote text that holds a colon followed by a blank")
     } else if line.contains("{{") || line.contains("{%") || line.contains('{') {

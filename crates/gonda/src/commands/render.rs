@@ -40,7 +40,7 @@ pub(crate) fn run(
             },
             environment: &surroundings.environment,
         })?;
-        for warning in renderings.iter().filter_map(planning::Selection::warning) {
+        for warning in planning::Selection::warnings(&renderings) {
             reporter.events().warn("", warning);
         }
         let target = |target: Subdir| move |output| (target.to_string(), output);
