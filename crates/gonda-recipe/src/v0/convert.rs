@@ -1,5 +1,6 @@
 //! From conda-build's metadata to the [`Output`] that both recipe formats share.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -298,12 +299,12 @@ fn test(meta: &Meta) -> LegacyTest {
         files: list("files"),
         source_files: list("source_files"),
         downstreams: list("downstreams"),
-        script: meta.value("test", "script").map(|script| text_of(&script)),
+        script: meta.text("test", "script").map(Cow::into_owned),
     }
 }
 
 fn about(meta: &Meta) -> About {
-    let text = |key: &str| meta.value("about", key).map(|value| text_of(&value));
+    let text = |key: &str| meta.text("about", key).map(Cow::into_owned);
     About {
         license: text("license"),
         license_family: text("license_family"),

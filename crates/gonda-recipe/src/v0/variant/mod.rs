@@ -43,6 +43,12 @@ impl Variant {
         self.own.iter().find(|(own, _)| &**own == key).map(|(_, value)| value).or_else(|| self.shared.get(key))
     }
 
+    /// A key as the variant has it.
+    pub(crate) fn key(&self, key: &str) -> Option<&str> {
+        let own = self.own.iter().find(|(own, _)| &**own == key).map(|(own, _)| &**own);
+        own.or_else(|| self.shared.get_key_value(key).map(|(key, _)| key.as_str()))
+    }
+
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(Value::as_str)
     }
