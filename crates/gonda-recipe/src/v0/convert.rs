@@ -12,7 +12,7 @@ use super::emit;
 use super::error::Fail;
 use super::meta::{Meta, is_true, lookup};
 use super::session::Session;
-use super::variant::{list_of_text, text_of};
+use super::variant::{Variant, list_of_text, text_of};
 use crate::{
     About, Build, FileMatch, LegacyTest, Noarch, Output, PinnedOutput, RecipeFormat, Requirements, Script,
     ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests, TopLevel,
@@ -84,7 +84,7 @@ pub(crate) fn output(
             extra: own_extra(value("extra")),
             app: value("app"),
         },
-        variant: meta.config.variant.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect(),
+        variant: Variant::clone(&meta.config.variant),
         used_vars: meta.used_vars(session, false)?.as_ref().clone(),
         hash: hash.text.clone().filter(|text| build_string.contains(text.as_str())),
         hash_contents: hash.contents.clone(),

@@ -15,7 +15,7 @@ use super::variant::Variant;
 pub(crate) struct Keys {
     variant: Arc<Variant>,
     /// Those that are no words. They are rare, and looked for wherever one may stand.
-    odd: Vec<String>,
+    odd: Vec<Arc<str>>,
 }
 
 impl Keys {
@@ -41,7 +41,7 @@ impl Keys {
             if selectors_only || !takes_parts_of_words(part) {
                 words(part).filter_map(|word| self.get(word)).for_each(look_for);
             } else {
-                let keys = self.variant.keys().iter().map(String::as_str);
+                let keys = self.variant.keys().iter().map(AsRef::as_ref);
                 keys.filter(|key| part.contains(key)).for_each(look_for);
             }
             if !selectors_only {
@@ -52,13 +52,13 @@ impl Keys {
             // A requirement may write `-` for the `_` of a key.
             for (line, name) in text.split('\n').filter_map(|line| Some((line, bare_item(line)?))) {
                 let name = name.replace('-', "_");
-                let keys = self.odd.iter().map(String::as_str).chain(self.get(&name));
+                let keys = self.odd.iter().map(AsRef::as_ref).chain(self.get(&name));
                 used.extend(keys.filter(|key| is_requirement(line, key)).map(str::to_owned));
             }
         }
         // The pattern for `cdt(` is tried on selectors too.
         if memmem::find_iter(text.as_bytes(), "cdt(").any(|at| calls_cdt(&text[line_around(text, at)])) {
-            used.extend(self.variant.keys().iter().filter(|key| key.starts_with("cdt_")).cloned());
+            used.extend(self.variant.keys().iter().filter(|key| key.starts_with("cdt_")).map(|key| key.to_string()));
         }
         let brings_sysroot = ["c_stdlib", "c_compiler", "cxx_compiler"].iter().any(|key| used.contains(*key));
         if brings_sysroot {
@@ -256,7 +256,7 @@ fn in_selector(line: &str, key: &str) -> bool {
 
 /// The keys used in a shell script: `(^[^$]*?\$\{?\s*KEY\s*[\s|\}])` over the whole text, so the key must follow the
 /// first dollar sign after some line start.
-pub(crate) fn in_shell_script(keys: &[String], text: &str) -> BTreeSet<String> {
+pub(crate) fn in_shell_script(keys: &[Arc<str>], text: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     // From any line start, the pattern reaches the next dollar sign: the first on each line, for `[^$]` crosses lines.
     let mut dollars = Vec::new();
@@ -272,13 +272,13 @@ pub(crate) fn in_shell_script(keys: &[String], text: &str) -> BTreeSet<String> {
         }
     }
     for key in keys {
-        if !text.contains(key.as_str()) {
+        if !text.contains(&**key) {
             continue;
         }
         let found = dollars.iter().any(|at| {
             let rest = &text[at + 1..];
             let then_key = |rest: &str| {
-                rest.trim_start().strip_prefix(key.as_str()).is_some_and(|rest| {
+                rest.trim_start().strip_prefix(&**key).is_some_and(|rest| {
                     let after = rest.trim_start();
                     after.len() < rest.len() || after.starts_with(['|', '}'])
                 })
@@ -286,13 +286,13 @@ pub(crate) fn in_shell_script(keys: &[String], text: &str) -> BTreeSet<String> {
             then_key(rest) || rest.strip_prefix('{').is_some_and(then_key)
         });
         if found {
-            used.insert(key.clone());
+            used.insert(key.to_string());
         }
     }
     used
 }
 
 /// The keys used in a batch file: `%KEY%`.
-pub(crate) fn in_batch_script(keys: &[String], text: &str) -> BTreeSet<String> {
-    keys.iter().filter(|key| text.contains(&format!("%{key}%"))).cloned().collect()
+pub(crate) fn in_batch_script(keys: &[Arc<str>], text: &str) -> BTreeSet<String> {
+    keys.iter().filter(|key| text.contains(&format!("%{key}%"))).map(|key| key.to_string()).collect()
 }
