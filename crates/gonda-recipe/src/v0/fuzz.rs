@@ -41,7 +41,6 @@ pub fn yaml(data: &[u8]) {
 pub fn selector(data: &[u8]) {
     let line = format!("keep  # [{}]\n", String::from_utf8_lossy(data).replace('\n', " "));
     let platform = Subdir::Linux64.to_string();
-    let names =
-        SelectorNames::new(platform.clone(), platform, Value::from(Dict::default()), Arc::default());
+    let names = SelectorNames::new(platform.clone(), platform, Value::from(Dict::default()), Arc::default());
     drop(selector::select(&line, &Evaluator::new(names)));
 }

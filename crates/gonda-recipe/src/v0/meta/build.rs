@@ -68,8 +68,7 @@ impl Meta {
         let namespace = self.namespace(session);
         let outputs = self.list_section("outputs");
         let name = self.plain_name();
-        let position =
-            outputs.iter().position(|output| output.get("name").map(text_of).unwrap_or_default() == *name);
+        let position = outputs.iter().position(|output| output.get("name").map(text_of).unwrap_or_default() == *name);
         let key = UsesKey {
             global,
             is_output: self.is_output(),
