@@ -189,6 +189,9 @@ pub struct Source {
     /// Patches in order, relative to the recipe folder. v1: `${{ SRC_DIR }}`, `${{ RECIPE_DIR }}` and
     /// `${{ BUILD_DIR }}` stand for folders of the build.
     pub patches: Vec<String>,
+    /// v1 `filter`: the only files that are taken, of a folder, a checkout or an unpacked archive. A file that is no
+    /// archive is taken always.
+    pub filter: FileMatch,
 }
 
 /// The kinds of places.
@@ -234,8 +237,6 @@ pub enum SourceKind {
         file_name: Option<String>,
         /// v1 `use_gitignore`.
         use_gitignore: bool,
-        /// v1 `filter`.
-        filter: FileMatch,
     },
 }
 
@@ -248,6 +249,14 @@ pub struct FileMatch {
     pub exclude: Vec<String>,
     /// `true` written in place of a list: all files.
     pub all: bool,
+}
+
+impl FileMatch {
+    /// Whether, as the filter of a source, it leaves nothing out.
+    #[must_use]
+    pub fn takes_all(&self) -> bool {
+        self.exclude.is_empty() && (self.all || self.include.is_empty())
+    }
 }
 
 /// What the build section says, as far as building and packing need it.

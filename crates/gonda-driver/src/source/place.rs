@@ -7,7 +7,7 @@ use gonda_recipe::{RecipeFormat, SourceKind};
 use super::archive::{self, Archive};
 use super::git::{self, GitFacts};
 use super::root::{self, Root};
-use super::{Fetched, Found, patch, tree};
+use super::{Fetched, FetchedGit, Found, patch, tree};
 use crate::files::blocking;
 use crate::{Error, Kind, Result};
 
@@ -70,9 +70,7 @@ pub(crate) fn place_all(fetched: &[Fetched], work_dir: &Path) -> Result<Placed> 
         let newest = match &one.found {
             Found::File { path, name, .. } => place_file(one, path, name, &folder, &mut root, &mut placed)?,
             Found::Git(repository) => {
-                let full = root.make_folder(&folder)?;
-                let facts = git::check_out(repository, &full)?;
-                root.forget();
+                let facts = place_checkout(one, repository, &folder, &mut root)?;
                 let time = facts.time;
                 // conda-build speaks of the first one alone.
                 placed.git.get_or_insert(facts);
@@ -94,6 +92,24 @@ pub(crate) fn place_all(fetched: &[Fetched], work_dir: &Path) -> Result<Placed> 
         placed.folders.push(full);
     }
     Ok(placed)
+}
+
+/// Checks out in the source's folder; what a `filter` leaves of it comes from a folder aside.
+fn place_checkout(one: &Fetched, repository: &FetchedGit, folder: &Path, root: &mut Root) -> Result<GitFacts> {
+    let full = root.make_folder(folder)?;
+    if one.source.filter.takes_all() {
+        let facts = git::check_out(repository, &full)?;
+        root.forget();
+        return Ok(facts);
+    }
+    let aside = tempfile::Builder::new().prefix(".gonda-").tempdir_in(root.folder())?;
+    let facts = git::check_out(repository, aside.path())?;
+    tree::prune(aside.path(), &tree::Choice::new(&one.source.filter, false, one.format)?)?;
+    for entry in tree::entries(aside.path())? {
+        move_into(&aside.path().join(&entry), &folder.join(&entry), one.format, root)?;
+    }
+    aside.close()?;
+    Ok(GitFacts { top: full, ..facts })
 }
 
 fn place_file(
@@ -143,6 +159,10 @@ fn place_download(
         from = from.join(only);
         top = tree::entries(&from)?;
     }
+    if archive != Archive::No && !one.source.filter.takes_all() {
+        tree::prune(&from, &tree::Choice::new(&one.source.filter, false, one.format)?)?;
+        top = tree::entries(&from)?;
+    }
     for entry in top {
         move_into(&from.join(&entry), &folder.join(&entry), one.format, root)?;
     }
@@ -182,7 +202,7 @@ fn in_the_way(path: &Path) -> Error {
 }
 
 fn place_path(one: &Fetched, path: &Path, folder: &Path, root: &mut Root, placed: &mut Placed) -> Result<()> {
-    let SourceKind::Path { file_name, use_gitignore, filter, .. } = &one.source.kind else {
+    let SourceKind::Path { file_name, use_gitignore, .. } = &one.source.kind else {
         return Err(Error::new(Kind::Bug, "a path was found for a source that is none"));
     };
     if path.is_dir() {
@@ -195,7 +215,7 @@ fn place_path(one: &Fetched, path: &Path, folder: &Path, root: &mut Root, placed
             .help("put gonda's cache and output folders outside the source"));
         }
         root.make_folder(folder)?;
-        let choice = tree::Choice::new(filter, *use_gitignore, one.format)?;
+        let choice = tree::Choice::new(&one.source.filter, *use_gitignore, one.format)?;
         return tree::copy(path, folder, &choice, root);
     }
     let own_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

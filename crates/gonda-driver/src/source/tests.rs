@@ -146,21 +146,16 @@ pub(super) fn url(urls: &[&str], content: &[u8]) -> Source {
         },
         folder: None,
         patches: Vec::new(),
+        filter: FileMatch::default(),
     }
 }
 
 pub(super) fn path(path: &str) -> Source {
     Source {
-        kind: SourceKind::Path {
-            path: path.into(),
-            sha256: None,
-            md5: None,
-            file_name: None,
-            use_gitignore: false,
-            filter: FileMatch::default(),
-        },
+        kind: SourceKind::Path { path: path.into(), sha256: None, md5: None, file_name: None, use_gitignore: false },
         folder: None,
         patches: Vec::new(),
+        filter: FileMatch::default(),
     }
 }
 
@@ -491,6 +486,33 @@ fn a_source_does_not_write_through_the_link_of_another() {
     assert_eq!(tree(&world.path("outside")), "");
 }
 
+/// A `filter` of a source.
+pub(super) fn filter(include: &[&str], exclude: &[&str]) -> FileMatch {
+    let list = |globs: &[&str]| globs.iter().map(ToString::to_string).collect();
+    FileMatch { include: list(include), exclude: list(exclude), all: false }
+}
+
+#[test]
+fn filters_of_v1_archives() {
+    let members = ["p/a.go", "p/sub/c.go", "p/sub/d.txt", "p/docs/e.md", "p/empty/"];
+    let archive = gzip(&tar_of(&members.map(|name| (name, ""))));
+    let check = |include: &[&str], exclude: &[&str], expected: &str| {
+        let world = World::new(RecipeFormat::V1);
+        world.write("recipe/mine", "");
+        std::fs::create_dir_all(world.path("mirror")).unwrap();
+        std::fs::write(world.path("mirror/p.tar.gz"), &archive).unwrap();
+        let mut source = url(&[&file_url(&world.path("mirror/p.tar.gz"))], &archive);
+        source.filter = filter(include, exclude);
+        // What another source brought stays.
+        assert_eq!(world.outcome(&[path("mine"), source]).replace(" \"\"\n", " ").replace('\n', " "), expected);
+    };
+    check(&[], &[], "a.go docs/e.md empty/ mine sub/c.go sub/d.txt ");
+    check(&["*.go"], &[], "a.go mine sub/c.go ");
+    check(&["sub/"], &["*.txt"], "mine sub/c.go ");
+    check(&[], &["docs/*"], "a.go empty/ mine sub/c.go sub/d.txt ");
+    check(&["nothing"], &[], "mine ");
+}
+
 #[test]
 fn filters_of_v1_paths() {
     let check = |include: &[&str], exclude: &[&str], gitignore, expected: &str| {
@@ -501,9 +523,8 @@ fn filters_of_v1_paths() {
         world.write("src/.gitignore", "*.log\n");
         world.write("src/.condapackageignore", "skip.me\n");
         let mut source = path("../src");
-        if let SourceKind::Path { filter, use_gitignore, .. } = &mut source.kind {
-            filter.include = include.iter().map(ToString::to_string).collect();
-            filter.exclude = exclude.iter().map(ToString::to_string).collect();
+        source.filter = filter(include, exclude);
+        if let SourceKind::Path { use_gitignore, .. } = &mut source.kind {
             *use_gitignore = gitignore;
         }
         assert_eq!(world.outcome(&[source]).replace(" \"\"\n", " "), expected);

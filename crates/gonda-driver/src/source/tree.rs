@@ -171,6 +171,34 @@ pub(super) fn copy(from: &Path, to: &Path, choice: &Choice, root: &mut Root) -> 
     Ok(())
 }
 
+/// Takes away from a folder what isn't meant: files and links, and folders that are empty then. A folder that was empty
+/// stays where no files are named.
+pub(super) fn prune(folder: &Path, choice: &Choice) -> Result<()> {
+    let mut emptied = BTreeSet::new();
+    for entry in walkdir::WalkDir::new(folder).min_depth(1).contents_first(true) {
+        let entry = entry.map_err(|error| {
+            Error::new(Kind::Machine, format!("the folder `{}` can't be read", folder.display())).because(error)
+        })?;
+        let Ok(relative) = entry.path().strip_prefix(folder) else { continue };
+        let gone = if entry.file_type().is_dir() {
+            let unwanted = choice.include.is_some() || emptied.contains(relative) || !choice.takes(relative);
+            unwanted && fs_err::read_dir(entry.path())?.next().is_none()
+        } else {
+            !choice.takes(relative)
+        };
+        if !gone {
+            continue;
+        }
+        if entry.file_type().is_dir() {
+            fs_err::remove_dir(entry.path())?;
+        } else {
+            fs_err::remove_file(entry.path())?;
+        }
+        emptied.extend(relative.parent().map(Path::to_path_buf));
+    }
+    Ok(())
+}
+
 /// Copies one file to `to`, below the root, with its time and execute bits.
 pub(super) fn copy_file(from: &Path, to: &Path, root: &mut Root) -> Result<()> {
     let full = clear(to, root)?;

@@ -173,12 +173,11 @@ fn sources(meta: &Meta) -> Vec<Source> {
                 md5: text("md5"),
                 file_name: text("fn"),
                 use_gitignore: false,
-                filter: FileMatch { all: true, ..FileMatch::default() },
             }
         } else {
             continue;
         };
-        sources.push(Source { kind, folder, patches });
+        sources.push(Source { kind, folder, patches, filter: FileMatch { all: true, ..FileMatch::default() } });
     }
     sources
 }

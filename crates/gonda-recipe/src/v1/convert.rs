@@ -97,7 +97,7 @@ pub(super) fn output(state: &Rendered, variant: &RenderedVariant, world: &dyn Wo
 /// Refuses what renders but can't be built yet; better than a package that lacks a part.
 ///
 /// # Errors
-/// The output uses a staging output, or filters the files of a source that is no path.
+/// The output uses a staging output.
 pub(super) fn refuse_unsupported(state: &Rendered, variant: &RenderedVariant) -> Result<(), RecipeErrors> {
     let recipe = &variant.recipe;
     let name = recipe.package.name.as_normalized();
@@ -105,16 +105,6 @@ pub(super) fn refuse_unsupported(state: &Rendered, variant: &RenderedVariant) ->
         let message = format!("output `{name}` builds on the staging output `{}`", staging.name);
         let help = "gonda builds no staging outputs; give each package its own `build.script`";
         return Err(state.place.error_near(&["staging:"], message, Some(help.to_owned())).into());
-    }
-    let filtered = recipe.source.iter().any(|source| match source {
-        RecipeSource::Url(url) => !url.filter.is_empty(),
-        RecipeSource::Git(git) => !git.filter.is_empty(),
-        RecipeSource::Path(_) => false,
-    });
-    if filtered {
-        let message = format!("a source of `{name}` has a `filter`, which gonda knows for `path` sources only");
-        let help = "remove unwanted files at the start of the build script";
-        return Err(state.place.error_near(&["filter:"], message, Some(help.to_owned())).into());
     }
     Ok(())
 }
@@ -180,10 +170,14 @@ fn source(source: &RecipeSource) -> Source {
             md5: path.md5.map(hex::encode),
             file_name: path.file_name.as_ref().map(|name| name.to_string_lossy().into_owned()),
             use_gitignore: path.use_gitignore,
-            filter: file_match(&path.filter),
         },
     };
-    Source { kind, folder, patches }
+    let filter = file_match(match source {
+        RecipeSource::Url(url) => &url.filter,
+        RecipeSource::Git(git) => &git.filter,
+        RecipeSource::Path(path) => &path.filter,
+    });
+    Source { kind, folder, patches, filter }
 }
 
 fn build(state: &Rendered, variant: &RenderedVariant, world: &dyn World) -> Build {

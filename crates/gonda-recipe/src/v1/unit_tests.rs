@@ -256,7 +256,6 @@ fn errors_say_where_and_what_to_do() {
     let pins = [run("${{ pin_compatible('nothere') }}"), run("${{ pin_subpackage('other') }}")];
     let zlib = format!("{PACKAGE}requirements:\n  host: [zlib]\n");
     let gone = format!("{PACKAGE}tests:\n  - script: {{file: gone.sh}}\n");
-    let filter = format!("{PACKAGE}source:\n  url: https://example.org/a.tar.gz\n  filter: [a]\n");
     check_errors(
         &[
             &[("recipe.yaml", &pins[0])],
@@ -266,7 +265,6 @@ fn errors_say_where_and_what_to_do() {
             &[("recipe.yaml", PACKAGE), ("ci.yaml", "zlib:\n  - if: linux and\n    then: ['1']\n")],
             &[("recipe.yaml", PACKAGE), ("conda_build_config.yaml", "zlib:\n - 1\n- 2\n")],
             &[("recipe.yaml", &gone)],
-            &[("recipe.yaml", &filter)],
             &[("recipe.yaml", "package: {name: a, version: 1\n")],
             &[("recipe.yaml", "")],
             &[],
@@ -287,9 +285,6 @@ r/ci.yaml:2:9: failed to parse if: Failed to parse Jinja expression: syntax erro
 r/conda_build_config.yaml: did not find expected key at line 3 column 1, while parsing a block mapping
 r/recipe.yaml:3:20: the test script `gone.sh` is not in the recipe folder
   |   - script: {file: gone.sh}
-r/recipe.yaml:4:3: a source of `a` has a `filter`, which gonda knows for `path` sources only
-  |   filter: [a]
-  help: remove unwanted files at the start of the build script
 r/recipe.yaml:2:1: while parsing a flow mapping, did not find expected `,` or `}`
 r/recipe.yaml:1:1: the required field `package` is missing
 r/recipe.yaml: can't be read: entity not found

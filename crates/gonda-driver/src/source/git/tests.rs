@@ -1,9 +1,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use gonda_recipe::FileMatch;
 use gonda_recipe::RecipeFormat::{V0, V1};
 
-use super::super::tests::{World, tree};
+use super::super::tests::{World, filter, path, tree};
 use super::super::{describe_git, git_report};
 use super::*;
 
@@ -52,7 +53,23 @@ pub(in super::super) fn source(url: &str, rev: Option<&str>) -> Source {
         },
         folder: None,
         patches: Vec::new(),
+        filter: FileMatch::default(),
     }
+}
+
+#[test]
+fn filters_of_v1_checkouts() {
+    let world = World::new(V1);
+    let (_, second) = repository(&world, "up");
+    world.write("recipe/mine", "");
+    let mut filtered = source("../up", None);
+    filtered.filter = filter(&["*.go"], &[]);
+    let placed = world.provide(&[path("mine"), filtered]).unwrap();
+    assert_eq!(placed.git.unwrap().info.full_hash, second);
+    let names = std::fs::read_dir(world.path("work")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["mine", "new.go"]);
 }
 
 #[test]
