@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
-use gonda_testkit::{Feedstock, Run, private_mounts, sha256, skipped};
+use gonda_testkit::{
+    ArchiveKind, Feedstock, FileServer, Run, private_mounts, sha256, skipped, source_archive, source_entries,
+};
 
 use crate::support::{Lab, here};
 
@@ -63,6 +65,41 @@ fn an_unchanged_build_is_answered() {
     std::fs::remove_dir_all(lab.world.output()).unwrap();
     build(&lab, &[]).prints("built");
     lab.world.gonda(["verify".as_ref(), lab.world.the_package().as_os_str()]).succeeds();
+}
+
+#[test]
+fn an_unchanged_build_does_without_its_source() {
+    let mut lab = Lab::fake();
+    lab.rebuild = false;
+    let feedstock = lab.hello("hello", "go build -o $PREFIX/bin/hello .", "");
+    let archive = source_archive(ArchiveKind::TarGz, &source_entries(&feedstock.root().join("src"), "hello-1.0.0"));
+    let served = lab.world.path("sources");
+    std::fs::create_dir_all(&served).unwrap();
+    std::fs::write(served.join("hello-1.0.0.tar.gz"), &archive).unwrap();
+    let server = FileServer::new(&served);
+    let patched = |to: &str| {
+        let patch =
+            "--- a/main.go\n+++ b/main.go\n@@ -1,3 +1,3 @@\n package main\n \n-func main() { println(\"hello\") }\n+";
+        feedstock.write("recipe/greet.patch", format!("{patch}func main() {{ println(\"{to}\") }}\n"));
+    };
+    let source = format!(
+        "url: {}/hello-1.0.0.tar.gz\n  sha256: {}\n  patches:\n    - greet.patch",
+        server.url(),
+        sha256(&archive)
+    );
+    feedstock.write("recipe/meta.yaml", feedstock.read("recipe/meta.yaml").replace("path: ../src", &source));
+    patched("good morning");
+    lab.build(feedstock.root(), &[]).succeeds().prints("built");
+
+    // Nothing of it is left, and nobody asks for it.
+    std::fs::remove_dir_all(lab.world.cache().join("sources")).unwrap();
+    std::fs::remove_dir_all(&served).unwrap();
+    lab.build(feedstock.root(), &[]).succeeds().prints("unchanged");
+    assert_eq!(server.requests().len(), 1, "{:?}", server.requests());
+    // Whoever builds asks.
+    lab.build(feedstock.root(), &["--rebuild"]).fails_with(3).says("hello-1.0.0.tar.gz");
+    patched("good evening");
+    lab.build(feedstock.root(), &[]).fails_with(3).says("hello-1.0.0.tar.gz");
 }
 
 #[test]

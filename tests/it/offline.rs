@@ -88,7 +88,7 @@ fn what_was_fetched_is_enough() {
     assert_eq!(first, sha256(&fs::read(remote.lab.world.the_package()).unwrap()));
     // Without the source alone, it is the source that is named.
     fs::remove_dir_all(remote.lab.world.cache().join("sources")).unwrap();
-    remote.gonda("build", &["--offline"]).fails_with(3).says("hello-1.0.0.tar.gz").says("gonda fetch");
+    remote.gonda("build", &["--offline", "--rebuild"]).fails_with(3).says("hello-1.0.0.tar.gz").says("gonda fetch");
 }
 
 #[test]

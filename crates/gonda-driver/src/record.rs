@@ -156,7 +156,7 @@ pub struct RecordedSource {
 /// Go's modules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedModules {
-    /// SHA-256 of each `go.sum` of the source by its path, which names the modules and their hashes.
+    /// `sha256:` and the digest of each `go.sum` and `go.work.sum` of the source by its path, which names the modules and their hashes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub go_sum: BTreeMap<String, String>,
     /// What scripts had besides, as `path@version`: programs that they installed, mostly.

@@ -73,6 +73,12 @@ impl Settings {
             base_dir: self.base_dir.clone(),
         }
     }
+
+    /// Whether a package that was built before from the same inputs may be the answer. One that was let through once may
+    /// not be let through when metadata are to be strict.
+    pub(crate) fn takes_finished(&self) -> bool {
+        !(self.rebuild || self.keep_work || self.strict_metadata)
+    }
 }
 
 /// What a package that is built again says of its output.

@@ -6,7 +6,7 @@ use gonda_recipe::{Env, PinnedOutput};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
 use super::Goal;
-use super::group::Checkout;
+use super::facts::Facts;
 use super::job::Job;
 use crate::channels::{self, Channels, SolveRequest, name_of};
 use crate::record::LockedPackage;
@@ -16,8 +16,8 @@ use crate::{Error, Kind, Result};
 
 impl Job {
     /// Chooses the packages of both environments and finalises the output with them.
-    pub(super) async fn solve(&mut self, checkout: &Checkout, finished: &[PinnedOutput]) -> Result<Solved> {
-        let chooser = ForBuild { job: self, checkout };
+    pub(super) async fn solve(&mut self, facts: &Facts, finished: &[PinnedOutput]) -> Result<Solved> {
+        let chooser = ForBuild { job: self, facts };
         let environ = &self.common.request.settings.caller_environment;
         let rendering = &self.common.selection.rendering;
         let (output, solved) = solving::finalize(rendering, self.index, finished, environ, &chooser).await?;
@@ -146,7 +146,7 @@ impl Job {
 /// A job's way to choose.
 struct ForBuild<'a> {
     job: &'a Job,
-    checkout: &'a Checkout,
+    facts: &'a Facts,
 }
 
 impl Choose for ForBuild<'_> {
@@ -173,7 +173,7 @@ impl Choose for ForBuild<'_> {
             &reduced
         };
         match env {
-            Env::Build => job.solve_build(self.checkout, specs).await,
+            Env::Build => job.solve_build(self.facts, specs).await,
             Env::Host => job.solve_one(which, specs, Vec::new(), platform).await,
         }
     }

@@ -1,8 +1,8 @@
 //! `gonda fetch` and `gonda lock`: whatever a build takes from elsewhere is brought into the caches. Nothing is run but
 //! `go mod download`, which executes nothing of what it brings.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use gonda_recipe::Tests;
@@ -15,7 +15,7 @@ use super::job::Job;
 use super::modules::{has_go, in_one_line};
 use crate::channels::name_of;
 use crate::isolation::paths;
-use crate::lock::{self, LockedOutput};
+use crate::lock::LockedOutput;
 use crate::modules;
 use crate::settings::TestMode;
 use crate::solving::Solved;
@@ -37,7 +37,7 @@ impl Job {
             add(list);
         }
         if let Some(top) = self.output.build.top_level.as_ref().filter(|top| self.has_script(top)) {
-            let top = self.solve_top_level(checkout, top).await?;
+            let top = self.solve_top_level(&checkout.facts, top).await?;
             add(&top.build);
             add(&top.host);
         }
@@ -55,8 +55,8 @@ impl Job {
                 ("host", target.to_string(), solved.host),
                 ("test", target.to_string(), test),
             ],
-            sources: checkout.placed.identities.clone(),
-            go_sums: go_sums(&checkout.work)?,
+            sources: checkout.facts.identities.clone(),
+            go_sums: checkout.facts.go_sums.clone(),
             answers: modules::recall_answers(cache_root, &self.common.request.located.recipe),
         };
         Ok(Fetched { packages, modules, lock, channels: self.common.channels.names() })
@@ -131,22 +131,6 @@ fn of_listed(entry: &Value) -> Vec<String> {
         specs.push("pip".to_owned());
     }
     specs
-}
-
-/// Digests of the go.sum files of a source's main modules.
-pub(super) fn go_sums(work: &Path) -> Result<BTreeMap<String, String>> {
-    let found = modules::find_main_modules(work, work, &[])?;
-    let mains = found.modules.iter().flat_map(|found| &found.mains).map(|(folder, _)| folder.join("go.sum"));
-    let workspaces = found.modules.iter().map(|found| found.folder.join("go.work.sum"));
-    let files: BTreeSet<PathBuf> = mains.chain(workspaces).filter(|file| file.is_file()).collect();
-    files
-        .into_iter()
-        .map(|file| {
-            let name = file.strip_prefix(work).unwrap_or(&file);
-            let name = name.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-            Ok((name, lock::digest_of(&fs_err::read(&file)?)))
-        })
-        .collect()
 }
 
 #[cfg(test)]

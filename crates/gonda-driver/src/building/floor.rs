@@ -6,9 +6,9 @@
 
 use rattler_conda_types::{MatchSpec, PackageNameMatcher, ParseMatchSpecOptions, RepoDataRecord, Version};
 
-use super::group::Checkout;
+use super::facts::Facts;
 use super::job::Job;
-use crate::modules::{self, Floor};
+use crate::modules::Floor;
 use crate::{Error, Kind, Result};
 
 /// The package that holds the toolchain.
@@ -20,11 +20,10 @@ impl Job {
     /// # Errors
     /// As [`crate::channels::Channels::solve`]; where the `go` line alone is in the way, the error says what keeps Go
     /// below it.
-    pub(super) async fn solve_build(&self, checkout: &Checkout, specs: &[String]) -> Result<Vec<RepoDataRecord>> {
+    pub(super) async fn solve_build(&self, facts: &Facts, specs: &[String]) -> Result<Vec<RepoDataRecord>> {
         let platform = self.output.build_platform;
         let specs = &self.for_this_machine(specs).await?;
-        let floor = modules::toolchain_floor(&checkout.work)?;
-        let Some(floor) = floor.filter(|_| self.common.request.lock.is_none()) else {
+        let Some(floor) = facts.floor.as_ref().filter(|_| self.common.request.lock.is_none()) else {
             return self.solve_one("build", specs, Vec::new(), platform).await;
         };
         if floor.preferred != floor.required {
@@ -36,7 +35,7 @@ impl Job {
         match self.solve_one("build", specs, vec![floor.required.clone()], platform).await {
             Err(error) if error.kind == Kind::Unavailable => {
                 let without = self.solve_one("build", specs, Vec::new(), platform).await?;
-                Err(self.in_the_way(&floor, specs, &without, error))
+                Err(self.in_the_way(floor, specs, &without, error))
             }
             result => result,
         }

@@ -80,7 +80,7 @@ impl Job {
         let layer = StdLayer::new(&self.common.request.settings.cache_root, &key);
         let found = modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?.modules;
         let source = self.source_key(&found)?;
-        let of_source = &checkout.origin.source;
+        let of_source = &checkout.facts.source;
         if let Some((folder, known)) = layer.serving(&source) {
             let known: Remembered = serde_json::from_slice(&known).unwrap_or_default();
             // Of another source by the same name and version nothing is said; its script will say what is wrong.

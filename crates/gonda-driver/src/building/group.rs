@@ -7,11 +7,11 @@ use std::time::Instant;
 use gonda_recipe::PinnedOutput;
 
 use super::disk::leaving_room;
+use super::facts::Facts;
 use super::job::{Common, Job, Next};
 use super::matrix::Planned;
 use super::sources::Source;
 use super::truth::Known;
-use super::unchanged::Origin;
 use super::{JobReport, Status};
 use crate::source::Placed;
 use crate::workspace::Workspace;
@@ -33,8 +33,8 @@ pub(super) struct Checkout {
     pub(super) placed: Placed,
     /// Compiled files that the source came with.
     pub(super) known: Arc<Known>,
-    /// What it starts from, before any script has run.
-    pub(super) origin: Origin,
+    /// What is known of it from before any script has run.
+    pub(super) facts: Arc<Facts>,
     /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
     pub(super) top: Option<PathBuf>,
 }
@@ -94,7 +94,7 @@ async fn attempt(
         let work = async {
             Ok(match job.decide(checkout, source, &finished, answers).await? {
                 Next::Build(..) if answered => None,
-                Next::Build(solved, inputs) => Some(job.make(checkout, &solved, &inputs).await?),
+                Next::Build(solved, inputs) => Some(job.make(checkout, source, &solved, &inputs).await?),
                 Next::Done(status) => Some(status),
             })
         };

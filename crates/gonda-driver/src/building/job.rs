@@ -7,12 +7,12 @@ use gonda_recipe::{Output, PinnedOutput};
 
 use gonda_packager::Artifact;
 
-use super::fetch::go_sums;
+use super::facts::Facts;
 use super::group::{Answers, Checkout};
 use super::matrix::Planned;
 use super::moving_in::give_back;
 use super::native_std::Needs;
-use super::sources::Source;
+use super::sources::{Asker, Source};
 use super::{Goal, Plan, Request, Session, Status, top_level};
 use crate::channels::{Channels, LocalChannel, name_of};
 use crate::isolation::Room;
@@ -21,7 +21,7 @@ use crate::modules::ProxyRecord;
 use crate::planning::{Selection, Targets};
 use crate::solving::Solved;
 use crate::zig::{self, Zig};
-use crate::{Error, Event, Events, Kind, Phase, Result};
+use crate::{Event, Events, Kind, Phase, Result};
 
 /// What the jobs of a group see.
 #[derive(Clone)]
@@ -79,7 +79,7 @@ impl Job {
         }
     }
 
-    /// Solves, and finds out whether there is anything to build. The group's source is laid out if it isn't yet.
+    /// Solves, and finds out whether there is anything to build.
     pub(super) async fn decide(
         &mut self,
         checkout: &mut Option<Checkout>,
@@ -87,21 +87,15 @@ impl Job {
         finished: &[PinnedOutput],
         answers: Answers,
     ) -> Result<Next> {
-        let checkout = match checkout {
-            Some(checkout) => checkout,
-            None => {
-                let new = source.check_out(&self.common.request.settings.cache_root, &self.output).await?;
-                self.check_source(&new)?;
-                checkout.insert(new)
-            }
-        };
+        let facts = source.facts();
+        self.check_source(facts)?;
         self.phase(Phase::Solve);
         if self.common.request.targets == Targets::All
             && let Some(reason) = self.lacks_toolchain().await?
         {
             return Ok(Next::Done(Status::NoToolchain { reason }));
         }
-        let solved = self.solve(checkout, finished).await?;
+        let solved = self.solve(facts, finished).await?;
         match self.common.request.goal {
             Goal::Build => {}
             Goal::Plan => {
@@ -109,6 +103,7 @@ impl Job {
                 return Ok(Next::Done(Status::Planned(Box::new(plan))));
             }
             Goal::Fetch => {
+                let checkout = self.check_out(checkout, source).await?;
                 return Ok(Next::Done(Status::Fetched(Box::new(self.fetch(checkout, solved).await?))));
             }
         }
@@ -117,7 +112,7 @@ impl Job {
         if settings.skip_existing && existing.is_file() {
             return Ok(Next::Done(Status::Exists(existing)));
         }
-        let inputs = self.inputs(checkout, &solved)?;
+        let inputs = self.inputs(facts, &solved)?;
         if answers == Answers::Allowed
             && let Some(package) = self.unchanged(&inputs).await?
         {
@@ -130,10 +125,11 @@ impl Job {
     pub(super) async fn make(
         &mut self,
         checkout: &mut Option<Checkout>,
+        source: &Source,
         solved: &Solved,
         inputs: &str,
     ) -> Result<Status> {
-        let Some(checkout) = checkout else { return Err(Error::new(Kind::Bug, "a job without its source")) };
+        let checkout = self.check_out(checkout, source).await?;
         self.build_top_level(checkout).await?;
         let artifact = self.build(checkout, solved).await?;
         let tests = self.test(&artifact).await?;
@@ -208,10 +204,22 @@ impl Job {
         }
     }
 
-    /// Whether the source is the locked one, before any script changes it.
-    fn check_source(&self, checkout: &Checkout) -> Result<()> {
+    /// The group's source in its work folder, into which it is laid if it isn't there yet.
+    async fn check_out<'a>(&self, checkout: &'a mut Option<Checkout>, source: &Source) -> Result<&'a mut Checkout> {
+        let Common { request, events, .. } = &self.common;
+        match checkout {
+            Some(checkout) => Ok(checkout),
+            None => {
+                let asker = Asker { request, output: &self.output, events, job: &self.name };
+                Ok(checkout.insert(source.check_out(asker).await?))
+            }
+        }
+    }
+
+    /// Whether the source is the locked one.
+    fn check_source(&self, facts: &Facts) -> Result<()> {
         match self.locked()? {
-            Some(locked) => locked.check_source(&checkout.placed.identities, &go_sums(&checkout.work)?),
+            Some(locked) => locked.check_source(&facts.identities, &facts.go_sums),
             None => Ok(()),
         }
     }

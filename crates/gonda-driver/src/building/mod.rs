@@ -9,6 +9,7 @@ mod budget;
 mod check;
 mod disk;
 mod environments;
+mod facts;
 mod fetch;
 mod floor;
 mod go_cache;

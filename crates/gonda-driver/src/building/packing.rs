@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gonda_packager::{Artifact, Compression, Package};
 
+use super::facts::Facts;
 use super::group::Checkout;
 use super::job::Job;
 use super::{truth, windows};
@@ -87,7 +88,7 @@ impl Job {
             build_prefix: &disk.build_prefix,
             places: &places,
             hidden: &hidden,
-            timestamp: self.timestamp(checkout),
+            timestamp: self.timestamp(&checkout.facts),
             git: &git,
             recipe_files: &[self.build_record(checkout, solved)?],
             not_recipe: &[],
@@ -98,7 +99,7 @@ impl Job {
         let stem = format!("{}-{}-{}", self.output.name, self.output.version, self.output.build_string);
         let compression = settings.compression_level.map_or(Compression::DEFAULT, Compression::of_level);
         let threads = u32::try_from(self.common.cpus).unwrap_or(1);
-        let timestamp = self.timestamp(checkout);
+        let timestamp = self.timestamp(&checkout.facts);
         let (output_dir, events) = (settings.output_dir.clone(), self.common.events.clone());
         let artifact = blocking(move || {
             let package =
@@ -118,10 +119,10 @@ impl Job {
     }
 
     /// `SOURCE_DATE_EPOCH` of the caller, else the newest time of the sources, else 1980-01-01. Never the clock.
-    pub(super) fn timestamp(&self, checkout: &Checkout) -> i64 {
+    pub(super) fn timestamp(&self, facts: &Facts) -> i64 {
         let given = self.common.request.settings.caller_environment.get("SOURCE_DATE_EPOCH");
         let given = given.and_then(|text| text.trim().parse::<i64>().ok());
-        given.or(checkout.placed.newest).unwrap_or(EARLIEST).max(EARLIEST)
+        given.or(facts.newest).unwrap_or(EARLIEST).max(EARLIEST)
     }
 }
 

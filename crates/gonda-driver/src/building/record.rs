@@ -38,7 +38,7 @@ impl Job {
             environments: Environments { build: lock(&solved.build), host: lock(&solved.host) },
             sources: self.recorded_sources(checkout),
             modules: self.recorded_modules(checkout),
-            timestamp: self.timestamp(checkout),
+            timestamp: self.timestamp(&checkout.facts),
         };
         let mut text = serde_json::to_vec_pretty(&record)
             .map_err(|error| Error::new(Kind::Bug, "what a package was built from can't be written").because(error))?;
@@ -66,12 +66,12 @@ impl Job {
     /// beforehand.
     fn recorded_modules(&self, checkout: &Checkout) -> RecordedModules {
         let ProxyRecord { modules, answers, .. } = &self.served;
-        let besides = modules.iter().filter(|(name, _)| !checkout.origin.summed.contains(*name));
+        let besides = modules.iter().filter(|(name, _)| !checkout.facts.summed.contains(*name));
         let besides: BTreeMap<String, RecordedModule> = besides
             .map(|(name, served)| {
                 (name.clone(), RecordedModule { h1: served.zip.clone(), go_mod: served.go_mod.clone() })
             })
             .collect();
-        RecordedModules { go_sum: checkout.origin.go_sums.clone(), besides, answers: answers.clone() }
+        RecordedModules { go_sum: checkout.facts.go_sums.clone(), besides, answers: answers.clone() }
     }
 }

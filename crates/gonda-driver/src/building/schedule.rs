@@ -14,7 +14,7 @@ use tokio::task::{Id, JoinSet};
 use super::group::{Ended, run_group};
 use super::job::Common;
 use super::matrix::{Group, Matrix};
-use super::sources::Sources;
+use super::sources::{Asker, Sources};
 use super::{Goal, JobReport, Session, Status};
 use crate::channels::LocalChannel;
 use crate::{Error, Event, Events, Kind};
@@ -175,11 +175,11 @@ async fn build(
         events.send(Event::Finished { job: first.name.clone(), package: None, elapsed, ok: false });
         Ended { reports: group.failed(error), outputs: Vec::new() }
     };
-    let source = sources.get(&group.source_key, &group.request, output, events, &first.name).await;
-    let source = match source {
-        Ok(Some(source)) => source,
-        Ok(None) => return Ended { reports: group.not_tried("its source can't be had"), outputs: Vec::new() },
-        Err(error) => return failed(error),
+    let asker = Asker { request: &group.request, output, events, job: &first.name };
+    let source = match sources.get(&group.source_key, asker).await {
+        Ok(source) => source,
+        Err(None) => return Ended { reports: group.not_tried("its source can't be had"), outputs: Vec::new() },
+        Err(Some(error)) => return failed(error),
     };
     let channels =
         match session.channels(&group.request.settings, group.selection.rendering.channel_sources.as_deref(), events) {

@@ -129,7 +129,7 @@ impl Job {
             settings.go.environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         script::Settings {
             cpu_count: self.common.cpus,
-            source_date_epoch: self.timestamp(checkout),
+            source_date_epoch: self.timestamp(&checkout.facts),
             go_environment,
             go_version: go_version(&solved.build),
             zig: solved.zig.clone().map(|zig| (zig, !solved.host.is_empty())),

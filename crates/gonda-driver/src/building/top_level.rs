@@ -7,6 +7,7 @@ use std::path::Path;
 
 use gonda_recipe::{Output, Requirements, ScriptContent, TopLevel};
 
+use super::facts::Facts;
 use super::group::Checkout;
 use super::job::Job;
 use crate::solving::Solved;
@@ -24,7 +25,7 @@ impl Job {
         job.output = as_output(&self.output, top);
         job.name = format!("{}-{} (top level)", top.name, top.version);
         job.lock_key = String::new();
-        let solved = job.solve_top_level(checkout, top).await?;
+        let solved = job.solve_top_level(&checkout.facts, top).await?;
         job.phase(Phase::Install);
         let room = job.move_in(checkout, &solved).await?;
         let prior = gonda_packager::list(&room.disk().prefix)?;
@@ -55,11 +56,11 @@ impl Job {
         })
     }
 
-    pub(super) async fn solve_top_level(&self, checkout: &Checkout, top: &TopLevel) -> Result<Solved> {
+    pub(super) async fn solve_top_level(&self, facts: &Facts, top: &TopLevel) -> Result<Solved> {
         self.phase(Phase::Solve);
         let zig = Zig::of(&self.output, self.common.request.settings.cgo_compiler, &top.build)?;
         let instead = zig.as_ref().map(|zig| zig.instead(&top.build));
-        let build = self.solve_build(checkout, instead.as_ref().unwrap_or(&top.build)).await?;
+        let build = self.solve_build(facts, instead.as_ref().unwrap_or(&top.build)).await?;
         let mut host_specs = top.host.clone();
         let resolved = solving::resolve(&self.common.channels, &build, &top.build).await?;
         for package in resolved.into_iter().chain(zig.iter().flat_map(Zig::stand_ins)) {

@@ -1,6 +1,6 @@
 //! An output that was built before from the same inputs is not built again.
 //!
-//! Inputs are all that decides a package's bytes, by content: the source as it lies in the work folder, the recipe and
+//! Inputs are all that decides a package's bytes, by content: the source, the recipe and
 //! its folder, every variant value, each package of both environments, gonda itself, settings, and what a script is let
 //! have of the caller's environment. Channels are asked and environments solved each time, so that a newer toolchain is
 //! noticed. What a script with an open network fetches by itself is not known to anybody; `--rebuild` is for that.
@@ -9,73 +9,24 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gonda_packager::Artifact;
-use gonda_recipe::{Output, ScriptVariable, SourceKind};
+use gonda_recipe::ScriptVariable;
 use sha2::{Digest, Sha256};
 
-use super::group::Checkout;
+use super::facts::Facts;
 use super::job::Job;
 use crate::cache::finished::Finished;
-use crate::cache::of_tree;
+use crate::cache::{of_tree, this_program};
 use crate::files::blocking;
 use crate::settings::TestMode;
 use crate::solving::Solved;
-use crate::{Result, environment, index, modules};
+use crate::{Result, environment, index};
 
 /// Part of every key: another one whenever the same inputs would give other bytes.
 const FORMAT: &str = "gonda package 1";
 
-/// What a group starts from, before any script of it has run.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Origin {
-    /// A digest of the source.
-    pub(super) source: String,
-    /// The digest of each go.sum, by its path in the work folder.
-    pub(super) go_sums: BTreeMap<String, String>,
-    /// The modules that these name, as `path@version`.
-    pub(super) summed: std::collections::BTreeSet<String>,
-}
-
-impl Origin {
-    /// Looks at a group whose source has just been laid out.
-    pub(super) fn of(checkout: &Checkout, output: &Output) -> Result<Self> {
-        let mut this = Self { source: source_digest(checkout, output)?, ..Self::default() };
-        for found in modules::find_main_modules(&checkout.work, &checkout.work, &checkout.placed.folders)?.modules {
-            for folder in std::iter::once(&found.folder).chain(found.mains.iter().map(|(folder, _)| folder)) {
-                let file = folder.join("go.sum");
-                let Ok(text) = std::fs::read(&file) else { continue };
-                let name = file.strip_prefix(&checkout.work).unwrap_or(&file).to_string_lossy().replace('\\', "/");
-                this.go_sums.insert(name, hex::encode(Sha256::digest(&text)));
-                for line in String::from_utf8_lossy(&text).lines() {
-                    let mut words = line.split_whitespace();
-                    if let (Some(path), Some(version)) = (words.next(), words.next()) {
-                        this.summed.insert(format!("{path}@{}", version.trim_end_matches("/go.mod")));
-                    }
-                }
-            }
-        }
-        Ok(this)
-    }
-}
-
-/// Archives whose digest the recipe gives are known by that, and patches lie in the recipe's folder; all else is looked
-/// at as it lies there.
-fn source_digest(checkout: &Checkout, output: &Output) -> Result<String> {
-    let inside = |patch: &String| !patch.starts_with(['/', '\\', '~']) && !patch.contains("..");
-    let pinned = output.sources.iter().all(|source| {
-        matches!(&source.kind, SourceKind::Url { sha256: Some(_), .. }) && source.patches.iter().all(inside)
-    });
-    if pinned {
-        return Ok("as the recipe says".to_owned());
-    }
-    // A repository's own files differ from one checkout to the next; what matters of them is in the facts.
-    let of_git = output.sources.iter().any(|source| matches!(source.kind, SourceKind::Git { .. }));
-    let repository = checkout.placed.git.as_ref().filter(|_| of_git).map(|git| git.top.join(".git"));
-    of_tree(&checkout.work, repository.as_deref())
-}
-
 impl Job {
     /// The digest of all that decides the package's bytes.
-    pub(super) fn inputs(&self, checkout: &Checkout, solved: &Solved) -> Result<String> {
+    pub(super) fn inputs(&self, facts: &Facts, solved: &Solved) -> Result<String> {
         let settings = &self.common.request.settings;
         let mut hash = Sha256::new();
         let mut part = |text: &str| {
@@ -83,10 +34,9 @@ impl Job {
             hash.update(text);
         };
         part(FORMAT);
-        part(env!("CARGO_PKG_VERSION"));
-        part(&program());
-        part(&checkout.origin.source);
-        part(&format!("{:?} {}", checkout.placed.git.as_ref().map(|git| &git.info), self.timestamp(checkout)));
+        part(&this_program());
+        part(&facts.source);
+        part(&format!("{:?} {}", facts.git, self.timestamp(facts)));
         part(&of_tree(&self.common.request.located.recipe_dir, Some(&std::path::absolute(&settings.output_dir)?))?);
         part(&format!("{:?}", self.common.request.located.recipe.file_name()));
         part(&format!("{:?}", self.common.selection.rendering.outputs));
@@ -120,8 +70,7 @@ impl Job {
     /// The package of these inputs, if it was built before: it is put into the output folder and its index.
     pub(super) async fn unchanged(&self, inputs: &str) -> Result<Option<PathBuf>> {
         let settings = &self.common.request.settings;
-        // A package that was let through once may not be let through when metadata are to be strict.
-        if settings.rebuild || settings.keep_work || settings.strict_metadata {
+        if !settings.takes_finished() {
             return Ok(None);
         }
         let (finished, key) = (Finished::new(&settings.cache_root), inputs.to_owned());
@@ -162,13 +111,4 @@ fn is_indexed(package: &Path) -> bool {
         Some(entry["size"].as_u64()? == package.metadata().ok()?.len())
     };
     listed().unwrap_or(false)
-}
-
-/// What tells this program from another one of the same version.
-fn program() -> String {
-    let stamp = || {
-        let metadata = std::env::current_exe().ok()?.metadata().ok()?;
-        Some(format!("{} {:?}", metadata.len(), metadata.modified().ok()?))
-    };
-    stamp().unwrap_or_default()
 }

@@ -13,6 +13,16 @@ pub use usage::{InUse, Removed, Usage, clean, in_use, prune, size};
 
 use crate::Result;
 
+/// What tells this program from another one of the same version, for what a program can't be expected to know of another's
+/// work.
+pub(crate) fn this_program() -> String {
+    let stamp = || {
+        let metadata = std::env::current_exe().ok()?.metadata().ok()?;
+        Some(format!("{} {} {:?}", env!("CARGO_PKG_VERSION"), metadata.len(), metadata.modified().ok()?))
+    };
+    stamp().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned())
+}
+
 /// What the names of folders begin with that are still being made.
 const PART: &str = "part-";
 

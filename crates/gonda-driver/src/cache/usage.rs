@@ -30,6 +30,7 @@ const PARTS: &[Part] = &[
     Part { name: "repodata", what: "indexes of channels", depth: 0 },
     Part { name: "envs", what: "build environments", depth: 1 },
     Part { name: "sources", what: "source archives", depth: 1 },
+    Part { name: "facts", what: "what is known of sources", depth: 1 },
     Part { name: "git", what: "git repositories", depth: 1 },
     Part { name: "gomod", what: "Go modules, as downloaded", depth: 0 },
     Part { name: "modsets", what: "Go modules, extracted", depth: 1 },

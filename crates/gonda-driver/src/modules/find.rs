@@ -17,6 +17,8 @@ use gonda_gomod::{
     check_vendor, vendor_use,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Kind, Result, Where};
 
 /// How deep go.mod files are looked for below the work folder.
@@ -63,6 +65,19 @@ pub struct Found {
     pub problems: Vec<Error>,
 }
 
+/// The least toolchain that a source's go.mod and go.work files allow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    /// The highest `go` line: `1.22.1`.
+    pub go: String,
+    /// That line as a match spec.
+    pub required: String,
+    /// The match spec to try first: that of the highest `toolchain` line, where it is above.
+    pub preferred: String,
+    /// Which file has that `go` line, relative to the work folder.
+    pub file: String,
+}
+
 impl Found {
     /// The paths of all of them.
     #[must_use]
@@ -86,6 +101,17 @@ impl Found {
             floor.toolchain = None;
         }
         floor
+    }
+
+    /// The same as match specs; `None` where nothing is asked for. `work` is the work folder.
+    #[must_use]
+    pub fn toolchain_floor(&self, work: &Path) -> Option<Floor> {
+        let floor = self.floor();
+        let (required, preferred) = (floor.required_spec("go")?, floor.preferred_spec("go")?);
+        let go = floor.go?;
+        let file = self.file_of(&go).map(|file| file.strip_prefix(work).map(Path::to_path_buf).unwrap_or(file));
+        let file = file.map_or_else(|| "go.mod".to_owned(), |file| file.display().to_string());
+        Some(Floor { go: go.to_string(), required, preferred, file })
     }
 }
 
@@ -168,7 +194,7 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>> {
 
 impl Found {
     /// The file with this `go` line.
-    pub(super) fn file_of(&self, go: &GoVersion) -> Option<PathBuf> {
+    fn file_of(&self, go: &GoVersion) -> Option<PathBuf> {
         let of_work = self.modules.iter().filter_map(|found| {
             let line = found.work.as_ref()?.go.as_ref()?;
             (line.value == *go).then(|| found.folder.join("go.work"))

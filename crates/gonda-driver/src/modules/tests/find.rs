@@ -99,9 +99,10 @@ fn main_modules() {
 #[test]
 fn floor_of_a_work_folder() {
     let top = tempfile::tempdir().unwrap();
-    assert_eq!(toolchain_floor(&top.path().join("missing")).unwrap(), None);
+    let floor = |work: &Path| find_main_modules(work, work, &[]).unwrap().toolchain_floor(work);
+    assert_eq!(floor(&top.path().join("missing")), None);
     write(top.path().join("cmd/go.mod"), "module a.b\ngo 1.22.1\ntoolchain go1.23.0\n");
-    let floor = toolchain_floor(top.path()).unwrap().unwrap();
+    let floor = floor(top.path()).unwrap();
     assert_eq!(
         [floor.go, floor.required, floor.preferred, floor.file],
         ["1.22.1", "go >=1.22.1", "go >=1.23.0", "cmd/go.mod"]
