@@ -27,7 +27,7 @@ impl Job {
             recipe: self.recipe_file().to_owned(),
             build_platform: self.output.build_platform,
             target_platform: self.output.target_platform,
-            variant: self.output.variant.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect(),
+            variant: self.output.variant.clone(),
             settings: RecordedSettings {
                 compression_level: settings.compression_level,
                 cgo_compiler: settings.cgo_compiler,
