@@ -230,9 +230,11 @@ fn common(block: &mut Block<'_>) {
         }
     }
     let output = block.job.output;
-    let mut path = path_entries(&paths.build_prefix, cfg!(windows));
+    // A batch file meets the order of Windows on any machine: some know it, or spoil the first entry and never notice.
+    let windows = output.target_platform.is_windows();
+    let mut path = path_entries(&paths.build_prefix, windows || cfg!(windows));
     if paths.prefix != paths.build_prefix {
-        path.extend(path_entries(&paths.prefix, output.target_platform.is_windows()));
+        path.extend(path_entries(&paths.prefix, windows));
     }
     path.extend(paths.tools.clone());
     path.extend(paths.own.as_ref().map(|own| own.join(TOOLS)));
