@@ -7,6 +7,7 @@
 //! paths ([`programs`]), and files are found whatever their case ([`disk`]).
 
 mod disk;
+mod msys;
 mod programs;
 mod variables;
 

@@ -5,9 +5,9 @@ use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-use gonda_batch::{Call, Keep, Stream, Target, split_arguments, split_arguments_of_msys, translate};
+use gonda_batch::{Call, Keep, Stream, Target, split_arguments, translate};
 
-use super::disk;
+use super::{disk, msys};
 use crate::{crossing, host};
 
 /// Runs a program to its end; its exit code, or 128 and the number of the signal that ended it.
@@ -137,119 +137,13 @@ fn not_started(error: io::Error) -> io::Error {
     error
 }
 
-/// Programs that batch files have from MSYS2 (`posix`, `m2-…`), which read their command line as Cygwin does.
-const OF_MSYS: &[&str] = &[
-    "awk",
-    "basename",
-    "bash",
-    "cat",
-    "chmod",
-    "cp",
-    "cut",
-    "dirname",
-    "echo",
-    "egrep",
-    "env",
-    "expr",
-    "false",
-    "fgrep",
-    "find",
-    "gawk",
-    "grep",
-    "gunzip",
-    "gzip",
-    "head",
-    "install",
-    "ln",
-    "ls",
-    "make",
-    "md5sum",
-    "mkdir",
-    "mktemp",
-    "mv",
-    "patch",
-    "printf",
-    "pwd",
-    "rm",
-    "rmdir",
-    "sed",
-    "seq",
-    "sh",
-    "sha256sum",
-    "sort",
-    "tail",
-    "tee",
-    "test",
-    "touch",
-    "tr",
-    "true",
-    "uname",
-    "uniq",
-    "unxz",
-    "wc",
-    "which",
-    "xargs",
-    "xz",
-];
-
 /// A call's arguments, as this program reads a command line on Windows, with unix paths.
 fn arguments(program: &Path, call: &Call<'_>) -> Vec<String> {
-    let name = program.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-    if !OF_MSYS.contains(&name.as_str()) {
-        return split_arguments(call.arguments).iter().map(|word| argument(word, call.folder)).collect();
+    let unix = |word: &str| argument(word, call.folder);
+    match msys::program(program) {
+        Some(name) => msys::arguments(&name, call.arguments, &disk::find(call.folder), &unix),
+        None => split_arguments(call.arguments).iter().map(|word| unix(word)).collect(),
     }
-    let base = disk::find(call.folder);
-    let words = split_arguments_of_msys(call.arguments).into_iter().flat_map(|(word, quoted)| {
-        let word = argument(&word, call.folder);
-        let found = if quoted || !word.contains(['*', '?']) { Vec::new() } else { expanded(&base, &word) };
-        if found.is_empty() { vec![word] } else { found }
-    });
-    // A login shell would set PATH anew, from files that know nothing of the environments.
-    let mut own = matches!(name.as_str(), "bash" | "sh");
-    let words = words.filter_map(|word| {
-        // What follows a command or a file is the script's.
-        own &= word.starts_with('-');
-        if own { without_login(word) } else { Some(word) }
-    });
-    words.collect()
-}
-
-fn without_login(word: String) -> Option<String> {
-    match word.as_str() {
-        "-l" | "--login" => None,
-        _ if word.starts_with('-') && !word.starts_with("--") && word.len() <= 5 => Some(word.replace('l', "")),
-        _ => Some(word),
-    }
-}
-
-/// What a pattern means below a folder, sorted; nothing where nothing fits.
-fn expanded(base: &Path, pattern: &str) -> Vec<String> {
-    let pattern = pattern.replace('\\', "/");
-    let start = if pattern.starts_with('/') { "/" } else { "" };
-    let mut found = vec![start.to_owned()];
-    for part in pattern.split('/').filter(|part| !part.is_empty()) {
-        let mut next = Vec::new();
-        for folder in &found {
-            let here = base.join(folder);
-            let path = |name: &str| match folder.as_str() {
-                "" | "/" => format!("{folder}{name}"),
-                folder => format!("{folder}/{name}"),
-            };
-            if !part.contains(['*', '?']) {
-                next.extend(here.join(part).symlink_metadata().is_ok().then(|| path(part)));
-                continue;
-            }
-            let names = std::fs::read_dir(&here).into_iter().flatten().flatten().map(|entry| entry.file_name());
-            let names = names.filter_map(|name| name.into_string().ok());
-            let hidden = part.starts_with('.');
-            let mut fitting: Vec<String> =
-                names.filter(|name| hidden == name.starts_with('.') && gonda_batch::fits(part, name)).collect();
-            fitting.sort();
-            next.extend(fitting.iter().map(|name| path(name)));
-        }
-        found = next;
-    }
-    found
 }
 
 /// An argument with unix paths. A path that is all of it, or all that follows a flag's `=`, gets the case that the files
@@ -305,11 +199,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_msys() {
+    fn each_program_reads_its_line_in_its_own_way() {
         let room = tempfile::tempdir().unwrap();
-        for name in ["b.go", "a.go", "x.txt"] {
-            std::fs::write(room.path().join(name), "").unwrap();
-        }
+        std::fs::write(room.path().join("a.go"), "").unwrap();
         let folder = translate::to_windows(&room.path().to_string_lossy());
         let check = |program: &str, line: &str, expected: &[&str]| {
             let call = Call {
@@ -324,10 +216,7 @@ mod tests {
             };
             assert_eq!(arguments(Path::new(program), &call), expected, "{program} {line}");
         };
-        check("/bin/sed", "-i 's/a b/c/' .\\x.txt", &["-i", "s/a b/c/", "./x.txt"]);
-        check("/bin/rm", "-f *.go '*.txt' *.none", &["-f", "a.go", "b.go", "*.txt", "*.none"]);
-        check("/bin/bash", "-lc \"echo 'a'\"", &["-c", "echo 'a'"]);
-        check("/bin/bash", "--login run.sh -l", &["run.sh", "-l"]);
+        check("/bin/rm", "-f '.\\a.go' *.go", &["-f", "./a.go", "a.go"]);
         check("/x/go.exe", "build 'a b' *.go", &["build", "'a", "b'", "*.go"]);
     }
 }

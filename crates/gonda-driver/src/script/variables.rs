@@ -140,7 +140,7 @@ pub(super) fn conda_build(job: &Job<'_>) -> Environment {
     }
     let mut notes = Vec::new();
     script_env(&mut block, &mut notes);
-    for (key, value) in &output.variant {
+    for (key, value) in output.variant.iter() {
         let upper = key.to_uppercase();
         if !block.map.contains_key(&upper) && !CONDA_BUILD_LANGUAGES.contains(&upper.as_str()) {
             block.set(key, python_text(value));
@@ -185,7 +185,7 @@ pub(super) fn rattler_build(job: &Job<'_>) -> Environment {
         block.set("EDITOR", "/bin/false");
         block.set("TERM", "xterm-256color");
     }
-    for (key, value) in &output.variant {
+    for (key, value) in output.variant.iter() {
         if !RATTLER_BUILD_LANGUAGES.contains(&key.to_uppercase().as_str()) {
             block.set(&key.replace(['-', '.'], "_"), plain_text(value));
         }
@@ -230,9 +230,11 @@ fn common(block: &mut Block<'_>) {
         }
     }
     let output = block.job.output;
-    let mut path = path_entries(&paths.build_prefix, cfg!(windows));
+    // A batch file meets the order of Windows on any machine: some know it, or spoil the first entry and never notice.
+    let windows = output.target_platform.is_windows();
+    let mut path = path_entries(&paths.build_prefix, windows || cfg!(windows));
     if paths.prefix != paths.build_prefix {
-        path.extend(path_entries(&paths.prefix, output.target_platform.is_windows()));
+        path.extend(path_entries(&paths.prefix, windows));
     }
     path.extend(paths.tools.clone());
     path.extend(paths.own.as_ref().map(|own| own.join(TOOLS)));
