@@ -81,7 +81,7 @@ pub(crate) fn render(request: &Request, world: &dyn World) -> Result<Loaded, Rec
     let text = text::decode(&bytes);
     let variants = read_variants(request, world)?;
     let rendered = Rendered { request: request.clone(), text, variants };
-    let (outputs, warnings) =
+    let Ran { outputs, warnings } =
         run(&rendered, world, request.finalize, &Plan::default(), Solving::No).map_err(Fail::into_errors)?;
     let outputs = outputs.into_iter().map(|(output, _)| output).collect();
     let channel_sources = channel_sources(&rendered.variants[1]);
@@ -112,8 +112,8 @@ pub(crate) fn finalize(
     world: &dyn World,
 ) -> Result<Output, RecipeErrors> {
     let plan = plan_for(state, outputs, index, resolved)?;
-    let (packages, _) = run(state, world, Finalize::NoSolve, &plan, Solving::Done).map_err(Fail::into_errors)?;
-    let found = packages.into_iter().find(|(_, is_target)| *is_target);
+    let ran = run(state, world, Finalize::NoSolve, &plan, Solving::Done).map_err(Fail::into_errors)?;
+    let found = ran.outputs.into_iter().find(|(_, is_target)| *is_target);
     found.map(|(output, _)| output).ok_or_else(|| lost(state, &outputs[index]).into())
 }
 
@@ -142,14 +142,16 @@ fn lost(state: &Rendered, output: &Output) -> RecipeError {
     )
 }
 
-/// Renders everything; with each output, whether it is the plan's target. Beside them, what is odd about the recipe.
-fn run(
-    state: &Rendered,
-    world: &dyn World,
-    mode: Finalize,
-    plan: &Plan<'_>,
-    solving: Solving,
-) -> Result<(Vec<(Output, bool)>, Vec<RecipeError>), Fail> {
+/// What one rendering gave.
+struct Ran {
+    /// With each output, whether it is the plan's target.
+    outputs: Vec<(Output, bool)>,
+    /// What is odd about the recipe.
+    warnings: Vec<RecipeError>,
+}
+
+/// Renders everything.
+fn run(state: &Rendered, world: &dyn World, mode: Finalize, plan: &Plan<'_>, solving: Solving) -> Result<Ran, Fail> {
     let request = &state.request;
     let session = Session::new(world, &request.recipe, &state.text, &request.build_platform.to_string());
     session.solving.set(solving);
@@ -178,7 +180,7 @@ fn run(
         let is_target = meta.resolved.is_some();
         outputs.push((convert::output(&session, &entry, &meta, request.build_platform)?, is_target));
     }
-    Ok((outputs, session.warnings.take()))
+    Ok(Ran { outputs, warnings: session.warnings.take() })
 }
 
 /// The variants of the files alone, and with those of the command line.

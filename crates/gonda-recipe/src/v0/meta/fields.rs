@@ -99,6 +99,8 @@ const BUILD: &[&str] = &[
     "error_overlinking",
     "overlinking_ignore_patterns",
     "python_site_packages_path",
+    // Read, though not among the fields.
+    "activate_in_script",
 ];
 const REQUIREMENTS: &[&str] = &["build", "host", "run", "conflicts", "run_constrained"];
 const OUTPUT: &[&str] = &[
