@@ -117,7 +117,7 @@ pub async fn build(
         if let Some(lock) = &request.lock {
             lock.check_inputs(&request.inputs()?)?;
         }
-        for warning in Selection::warnings(&selections) {
+        for warning in selections.iter().filter_map(Selection::warning) {
             events.warn("", warning);
         }
         selected.push((Arc::new(request), selections.into_iter().map(Arc::new).collect()));

@@ -41,7 +41,7 @@ pub(crate) fn run(
             },
             environment: &surroundings.environment,
         })?;
-        for warning in planning::Selection::warnings(&renderings) {
+        for warning in renderings.iter().filter_map(planning::Selection::warning) {
             reporter.events().warn("", warning);
         }
         let target = |target: Subdir| move |output| (target.to_string(), output);
