@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use gonda_recipe::ConfigPlatform;
+use gonda_recipe::{ConfigPlatform, Variant};
 use rattler_conda_types::Subdir;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::zig::CgoCompiler;
 
@@ -32,7 +31,7 @@ pub struct BuildRecord {
     /// The platform that it was built for.
     pub target_platform: Subdir,
     /// All values of the variant.
-    pub variant: BTreeMap<String, Value>,
+    pub variant: Variant,
     /// Settings that decide bytes.
     pub settings: RecordedSettings,
     /// Channels in order of priority.

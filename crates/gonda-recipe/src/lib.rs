@@ -16,6 +16,7 @@ mod output;
 mod rendering;
 pub mod v0;
 pub mod v1;
+mod variant;
 mod world;
 
 pub use error::{RecipeError, RecipeErrors};
@@ -24,4 +25,5 @@ pub use output::{
     Resolved, ResolvedPackage, Script, ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests, TopLevel,
 };
 pub use rendering::{ConfigPlatform, Finalize, Rendering, Request, VariantFiles, load};
+pub use variant::Variant;
 pub use world::{DiskWorld, GitInfo, MemoryWorld, World};

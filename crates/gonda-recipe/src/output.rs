@@ -9,6 +9,8 @@ use rattler_conda_types::package::RunExportsJson;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::Variant;
+
 /// Which format an output was written in; decides how its script and tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -73,7 +75,7 @@ pub struct Output {
     /// `build`, `about`, `test`, `source`, `extra` as data, as the reference tool's parsed recipe has them.
     pub sections: Sections,
     /// The whole variant; values as text (v1 values of other types in their JSON form).
-    pub variant: BTreeMap<String, Value>,
+    pub variant: Variant,
     /// Names of the variant's keys that the output uses.
     pub used_vars: BTreeSet<String>,
     /// What the hash is made of. Keys are spelled as the reference tool's own result has them: in v1 that is as the

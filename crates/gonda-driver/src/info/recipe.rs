@@ -1,8 +1,6 @@
 //! `info/recipe/`: what was built, as written and as rendered.
 
-use std::collections::BTreeMap;
-
-use gonda_recipe::{RecipeFormat, ScriptContent};
+use gonda_recipe::{RecipeFormat, ScriptContent, Variant};
 use serde_json::Value;
 
 use super::files::{self, Found};
@@ -74,7 +72,7 @@ fn v1(facts: &Facts<'_>, tree: &mut Tree, folder: &[Found]) -> Result<()> {
     Ok(())
 }
 
-fn yaml(variant: &BTreeMap<String, Value>) -> Result<String> {
+fn yaml(variant: &Variant) -> Result<String> {
     serde_yaml::to_string(variant)
         .map_err(|error| Error::new(Kind::Bug, "the variant can't be written as YAML").because(error))
 }

@@ -41,7 +41,7 @@ pub(crate) fn output(format: RecipeFormat) -> Output {
         },
         about: About { license: Some("MIT".into()), ..About::default() },
         sections: Sections { extra: Value::Null, ..Sections::default() },
-        variant: BTreeMap::from([("target_platform".into(), json!("linux-aarch64")), ("zlib".into(), json!("1.10"))]),
+        variant: [("target_platform", json!("linux-aarch64")), ("zlib", json!("1.10"))].into_iter().collect(),
         used_vars: BTreeSet::new(),
         hash_contents: BTreeMap::from([("target_platform".into(), json!("linux-aarch64"))]),
         hash: None,

@@ -140,7 +140,7 @@ pub(super) fn conda_build(job: &Job<'_>) -> Environment {
     }
     let mut notes = Vec::new();
     script_env(&mut block, &mut notes);
-    for (key, value) in &output.variant {
+    for (key, value) in output.variant.iter() {
         let upper = key.to_uppercase();
         if !block.map.contains_key(&upper) && !CONDA_BUILD_LANGUAGES.contains(&upper.as_str()) {
             block.set(key, python_text(value));
@@ -185,7 +185,7 @@ pub(super) fn rattler_build(job: &Job<'_>) -> Environment {
         block.set("EDITOR", "/bin/false");
         block.set("TERM", "xterm-256color");
     }
-    for (key, value) in &output.variant {
+    for (key, value) in output.variant.iter() {
         if !RATTLER_BUILD_LANGUAGES.contains(&key.to_uppercase().as_str()) {
             block.set(&key.replace(['-', '.'], "_"), plain_text(value));
         }

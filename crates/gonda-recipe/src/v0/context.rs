@@ -295,8 +295,8 @@ impl JinjaContext<'_, '_> {
             "R" if self.depends_on("r-base") || self.depends_on("r") => text(&format!("{prefix}/bin/R")),
             "R_USER" if self.depends_on("r-base") || self.depends_on("r") => text(&format!("{prefix}/Libs/R")),
             "RECIPE_DIR" => text(&self.session.folder_text),
-            "PKG_NAME" => self.own(|meta| meta.plain_name()),
-            "PKG_VERSION" => self.own(|meta| meta.plain_version()),
+            "PKG_NAME" => self.own(|meta| meta.plain_name().into_owned()),
+            "PKG_VERSION" => self.own(|meta| meta.plain_version().into_owned()),
             "PKG_BUILDNUM" => {
                 self.own(|meta| meta.build_number(self.session).map_or_else(|_| "0".to_owned(), |n| n.to_string()))
             }

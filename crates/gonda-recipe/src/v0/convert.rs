@@ -1,5 +1,6 @@
 //! From conda-build's metadata to the [`Output`] that both recipe formats share.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -11,7 +12,7 @@ use super::emit;
 use super::error::Fail;
 use super::meta::{Meta, is_true, lookup};
 use super::session::Session;
-use super::variant::{list_of_text, text_of};
+use super::variant::{Variant, list_of_text, text_of};
 use crate::{
     About, Build, FileMatch, LegacyTest, Noarch, Output, PinnedOutput, RecipeFormat, Requirements, Script,
     ScriptContent, ScriptVariable, Sections, Source, SourceKind, Tests, TopLevel,
@@ -83,7 +84,7 @@ pub(crate) fn output(
             extra: own_extra(value("extra")),
             app: value("app"),
         },
-        variant: meta.config.variant.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect(),
+        variant: Variant::clone(&meta.config.variant),
         used_vars: meta.used_vars(session, false)?.as_ref().clone(),
         hash: hash.text.clone().filter(|text| build_string.contains(text.as_str())),
         hash_contents: hash.contents.clone(),
@@ -297,12 +298,12 @@ fn test(meta: &Meta) -> LegacyTest {
         files: list("files"),
         source_files: list("source_files"),
         downstreams: list("downstreams"),
-        script: meta.value("test", "script").map(|script| text_of(&script)),
+        script: meta.text("test", "script").map(Cow::into_owned),
     }
 }
 
 fn about(meta: &Meta) -> About {
-    let text = |key: &str| meta.value("about", key).map(|value| text_of(&value));
+    let text = |key: &str| meta.text("about", key).map(Cow::into_owned);
     About {
         license: text("license"),
         license_family: text("license_family"),

@@ -119,7 +119,32 @@ fn is_unprintable(c: char) -> bool {
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
-    if b"-?:,[]{}#&*!|>'\"%@`~=< ".contains(first) || matches!(last, b' ' | b':') {
+    let indicates = matches!(
+        first,
+        b'-' | b'?'
+            | b':'
+            | b','
+            | b'['
+            | b']'
+            | b'{'
+            | b'}'
+            | b'#'
+            | b'&'
+            | b'*'
+            | b'!'
+            | b'|'
+            | b'>'
+            | b'\''
+            | b'"'
+            | b'%'
+            | b'@'
+            | b'`'
+            | b'~'
+            | b'='
+            | b'<'
+            | b' '
+    );
+    if indicates || matches!(last, b' ' | b':') {
         return false;
     }
     // Without a way out before the end, many bytes are looked at together.
@@ -131,7 +156,8 @@ fn is_plain(text: &str) -> bool {
         return false;
     }
     // What any reader would take for a number, a date or a truth value keeps its quotes.
-    let base60 = bytes.iter().all(|c| c.is_ascii_digit() || b":.+-_".contains(c)) && bytes.contains(&b':');
+    let base60 =
+        bytes.iter().all(|c| matches!(c, b'0'..=b'9' | b':' | b'.' | b'+' | b'-' | b'_')) && bytes.contains(&b':');
     !base60 && yaml::is_text(text) && !looks_numeric(text)
 }
 

@@ -13,6 +13,12 @@ fn line_starts(text: &str, from: usize) -> impl Iterator<Item = usize> + '_ {
     first.into_iter().chain(memchr_iter(b'\n', rest).map(move |at| from + at + 1))
 }
 
+/// Where the text's first line begins that begins with `head`.
+fn first_head(text: &str, head: &str) -> Option<usize> {
+    let begins_line = |at: &usize| *at == 0 || text.as_bytes()[at - 1] == b'\n';
+    memmem::find_iter(text.as_bytes(), head).find(begins_line)
+}
+
 /// The first line start at or after `from` where one of `heads` stands, which are lower case.
 fn next_head(text: &str, from: usize, heads: &[&str]) -> Option<usize> {
     let may_be_head = |at: &usize| text.as_bytes().get(*at).is_some_and(u8::is_ascii_lowercase);
@@ -21,7 +27,7 @@ fn next_head(text: &str, from: usize, heads: &[&str]) -> Option<usize> {
 
 /// The text from a head at a line's start to the next of `ends`, or to the end; empty if there is no such head.
 fn section(text: &str, head: &str, ends: &[&str]) -> Range<usize> {
-    let Some(start) = next_head(text, 0, &[head]) else { return 0..0 };
+    let Some(start) = first_head(text, head) else { return 0..0 };
     start..next_head(text, start + head.len(), ends).unwrap_or(text.len())
 }
 
@@ -95,14 +101,16 @@ pub(crate) fn requirements_part(text: &str) -> &str {
     let Some(start) = memmem::find(text.as_bytes(), b"requirements:") else { return "" };
     let ends = |at: &usize| {
         let rest = &text[*at..];
+        if rest.starts_with(|c: char| c == '_' || c.is_alphanumeric()) {
+            return true;
+        }
         let item = rest.trim_start();
-        let named = item.len() < rest.len()
+        item.len() < rest.len()
             && item.strip_prefix('-').is_some_and(|item| {
                 let mut chars = item.chars();
                 chars.next().is_some_and(char::is_whitespace)
                     && (chars.as_str().starts_with("name") || chars.as_str().starts_with("type"))
-            });
-        named || rest.starts_with(|c: char| c == '_' || c.is_alphanumeric())
+            })
     };
     let from = start + "requirements:".len() + 1;
     if from > text.len() {

@@ -235,7 +235,7 @@ fn categorize(meta: &Meta, environment: &str, excluded: Option<&Excluded>) -> (V
     let bare = |text: &str| text.replace(['-', '_'], "");
     let outputs: Vec<String> =
         meta.list_section("outputs").iter().filter_map(|output| output.get("name").map(text_of)).collect();
-    let keys: Vec<(String, &str)> = variant.keys().iter().map(|key| (bare(key), key.as_str())).collect();
+    let keys: Vec<(String, &str)> = variant.keys().iter().map(|key| (bare(key), &**key)).collect();
     let (mut own, mut solved, mut passed) = (Vec::new(), Vec::new(), Vec::new());
     for spec in meta.requirements_with_output(environment) {
         let Some(name) = first_word(&spec) else { continue };

@@ -8,7 +8,6 @@ use rattler_conda_types::Subdir;
 use super::python::{Dict, Value};
 use super::selector::{self, Evaluator};
 use super::session::SelectorNames;
-use super::variant::Variant;
 use crate::{Finalize, fuzz};
 
 fn render(recipe: &[u8], variants: &[u8], finalize: Finalize) {
@@ -42,7 +41,6 @@ pub fn yaml(data: &[u8]) {
 pub fn selector(data: &[u8]) {
     let line = format!("keep  # [{}]\n", String::from_utf8_lossy(data).replace('\n', " "));
     let platform = Subdir::Linux64.to_string();
-    let names =
-        SelectorNames::new(platform.clone(), platform, Value::from(Dict::default()), Arc::new(Variant::empty()));
+    let names = SelectorNames::new(platform.clone(), platform, Value::from(Dict::default()), Arc::default());
     drop(selector::select(&line, &Evaluator::new(names)));
 }

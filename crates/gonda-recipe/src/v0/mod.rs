@@ -238,7 +238,7 @@ fn read_variant_file(
         ConfigPlatform::Target => request.build_platform.to_string(),
         ConfigPlatform::Build => platform.to_owned(),
     };
-    let names = SelectorNames::new(platform.to_owned(), build, environ, Arc::new(Variant::empty()));
+    let names = SelectorNames::new(platform.to_owned(), build, environ, Arc::default());
     let selected =
         selector::select(&text, &Evaluator::new(names)).map_err(|error| selector_error(path, &text, 0, &error))?;
     let value = yaml::load(&selected.text, Flavor::Text).map_err(|error| {

@@ -68,7 +68,9 @@ pub(crate) fn distribute(
                     return variant.clone();
                 }
                 pins.insert("numpy".to_owned(), serde_json::json!({"min_pin": "x.x", "max_pin": "x.x"}));
-                Arc::new(variant.with("pin_run_as_build", Json::Object(pins)))
+                let mut variant = Variant::clone(variant);
+                variant.insert("pin_run_as_build", Json::Object(pins));
+                Arc::new(variant)
             };
             copy.set_variant(pin(&variant));
             matching = matching.iter().map(pin).collect();

@@ -66,7 +66,7 @@ pub(crate) struct UsesKey {
 /// The keys that a text uses, and those that its requirements use.
 pub(crate) struct Uses {
     pub(crate) all: BTreeSet<String>,
-    pub(crate) in_requirements: Rc<BTreeSet<String>>,
+    pub(crate) in_requirements: BTreeSet<String>,
 }
 
 /// One rendering of a recipe.
@@ -275,7 +275,7 @@ pub(crate) struct Namespace {
     /// The outputs section rendered apart, lenient and strict, where it depends on nothing but this.
     pub(crate) rendered_outputs: RefCell<[Option<OutputList>; 2]>,
     /// The variant's keys, to be looked for.
-    keys: Keys,
+    pub(crate) keys: Keys,
     /// The keys that a text uses, by its address; the text is kept, so that no other comes to stand there.
     in_text: RefCell<QuickMap<(usize, bool), UsedIn>>,
     /// What is used, by what it is used in.
@@ -301,7 +301,7 @@ impl Namespace {
         Self {
             host_subdir,
             evaluator: Evaluator::new(names),
-            keys: Keys::new(variant.keys().clone()),
+            keys: Keys::new(variant.clone()),
             selected: RefCell::default(),
             rendered_outputs: RefCell::default(),
             in_text: RefCell::default(),

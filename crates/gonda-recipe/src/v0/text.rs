@@ -60,5 +60,5 @@ pub(crate) fn decode(bytes: &[u8]) -> String {
             Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
         },
     };
-    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text }
+    if memchr::memchr(b'\r', text.as_bytes()).is_some() { text.replace("\r\n", "\n").replace('\r', "\n") } else { text }
 }

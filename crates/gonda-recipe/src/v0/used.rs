@@ -3,63 +3,66 @@
 //! file has hundreds of keys and each would need its own.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 
-/// The keys that are looked for.
+use super::variant::Variant;
+
+/// The keys that are looked for: a variant's.
 pub(crate) struct Keys {
-    /// All of them, sorted.
-    all: Arc<Vec<String>>,
+    variant: Arc<Variant>,
     /// Those that are no words. They are rare, and looked for wherever one may stand.
-    odd: Vec<String>,
+    odd: Vec<Arc<str>>,
 }
 
 impl Keys {
-    /// Takes sorted keys.
-    pub(crate) fn new(all: Arc<Vec<String>>) -> Self {
-        let odd = all.iter().filter(|key| !key.bytes().all(is_word_byte)).cloned().collect();
-        Self { all, odd }
+    pub(crate) fn new(variant: Arc<Variant>) -> Self {
+        let odd = variant.keys().iter().filter(|key| !key.bytes().all(is_word_byte)).cloned().collect();
+        Self { variant, odd }
     }
 
-    fn get(&self, word: &str) -> Option<&String> {
-        self.all.binary_search_by(|key| key.as_str().cmp(word)).ok().map(|at| &self.all[at])
+    fn get(&self, word: &str) -> Option<&str> {
+        self.variant.key(word)
     }
 
     /// The keys used in a recipe's text, in selectors alone or in everything but them.
     pub(crate) fn used_in(&self, text: &str, selectors_only: bool) -> BTreeSet<String> {
         let mut used = BTreeSet::new();
         for (line, part) in lines_with(text, if selectors_only { b'[' } else { b'{' }) {
-            let mut look_for = |key: &String| {
+            let mut look_for = |key: &str| {
                 if !used.contains(key) && used_on(line, key, selectors_only) {
-                    used.insert(key.clone());
+                    used.insert(key.to_owned());
                 }
             };
-            self.odd.iter().for_each(&mut look_for);
+            self.odd.iter().for_each(|key| look_for(key));
             if selectors_only || !takes_parts_of_words(part) {
                 words(part).filter_map(|word| self.get(word)).for_each(look_for);
             } else {
-                self.all.iter().filter(|key| part.contains(key.as_str())).for_each(look_for);
+                let keys = self.variant.keys().iter().map(AsRef::as_ref);
+                keys.filter(|key| part.contains(key)).for_each(look_for);
             }
             if !selectors_only {
-                used.extend(called(part).filter_map(|key| self.get(&key).cloned()));
+                used.extend(called(part).filter(|key| self.get(key).is_some()));
             }
         }
         if !selectors_only {
             // A requirement may write `-` for the `_` of a key.
-            for (line, name) in lines_with(text, b'-').filter_map(|(line, _)| Some((line, bare_item(line)?))) {
-                let keys = self.odd.iter().chain(self.get(&name.replace('-', "_")));
-                used.extend(keys.filter(|key| is_requirement(line, key)).cloned());
+            for (line, name) in text.split('\n').filter_map(|line| Some((line, bare_item(line)?))) {
+                let name = name.replace('-', "_");
+                let keys = self.odd.iter().map(AsRef::as_ref).chain(self.get(&name));
+                used.extend(keys.filter(|key| is_requirement(line, key)).map(str::to_owned));
             }
         }
         // The pattern for `cdt(` is tried on selectors too.
         if memmem::find_iter(text.as_bytes(), "cdt(").any(|at| calls_cdt(&text[line_around(text, at)])) {
-            used.extend(self.all.iter().filter(|key| key.starts_with("cdt_")).cloned());
+            used.extend(self.variant.keys().iter().filter(|key| key.starts_with("cdt_")).map(|key| key.to_string()));
         }
         let brings_sysroot = ["c_stdlib", "c_compiler", "cxx_compiler"].iter().any(|key| used.contains(*key));
         if brings_sysroot {
-            used.extend(self.get("CONDA_BUILD_SYSROOT").cloned());
+            used.extend(self.get("CONDA_BUILD_SYSROOT").map(str::to_owned));
         }
         used
     }
@@ -81,14 +84,12 @@ fn called(line: &str) -> impl Iterator<Item = String> {
 
 /// The lines that hold a character, and what of them begins with it.
 fn lines_with(text: &str, character: u8) -> impl Iterator<Item = (&str, &str)> {
-    let mut end = 0;
-    memchr_iter(character, text.as_bytes()).filter_map(move |at| {
-        if at < end {
-            return None;
-        }
+    let mut from = 0;
+    iter::from_fn(move || {
+        let at = from + memchr(character, &text.as_bytes()[from..])?;
         let line = line_around(text, at);
-        end = line.end;
-        Some((&text[line], &text[at..end]))
+        from = line.end;
+        Some((&text[line], &text[at..from]))
     })
 }
 
@@ -99,7 +100,13 @@ fn line_around(text: &str, at: usize) -> Range<usize> {
 
 /// The words of a line. A key is used as one, but for those statements in which a part of one is enough.
 fn words(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| !is_word(c)).filter(|word| !word.is_empty())
+    let mut rest = line;
+    iter::from_fn(move || {
+        let word = &rest[rest.bytes().position(is_word_byte)?..];
+        let end = word.bytes().position(|byte| !is_word_byte(byte)).unwrap_or(word.len());
+        rest = &word[end..];
+        Some(&word[..end])
+    })
 }
 
 /// Whether a statement on the line may use a key that is a part of a word; see [`in_statement`].
@@ -249,7 +256,7 @@ fn in_selector(line: &str, key: &str) -> bool {
 
 /// The keys used in a shell script: `(^[^$]*?\$\{?\s*KEY\s*[\s|\}])` over the whole text, so the key must follow the
 /// first dollar sign after some line start.
-pub(crate) fn in_shell_script(keys: &[String], text: &str) -> BTreeSet<String> {
+pub(crate) fn in_shell_script(keys: &[Arc<str>], text: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     // From any line start, the pattern reaches the next dollar sign: the first on each line, for `[^$]` crosses lines.
     let mut dollars = Vec::new();
@@ -265,13 +272,13 @@ pub(crate) fn in_shell_script(keys: &[String], text: &str) -> BTreeSet<String> {
         }
     }
     for key in keys {
-        if !text.contains(key.as_str()) {
+        if !text.contains(&**key) {
             continue;
         }
         let found = dollars.iter().any(|at| {
             let rest = &text[at + 1..];
             let then_key = |rest: &str| {
-                rest.trim_start().strip_prefix(key.as_str()).is_some_and(|rest| {
+                rest.trim_start().strip_prefix(&**key).is_some_and(|rest| {
                     let after = rest.trim_start();
                     after.len() < rest.len() || after.starts_with(['|', '}'])
                 })
@@ -279,13 +286,13 @@ pub(crate) fn in_shell_script(keys: &[String], text: &str) -> BTreeSet<String> {
             then_key(rest) || rest.strip_prefix('{').is_some_and(then_key)
         });
         if found {
-            used.insert(key.clone());
+            used.insert(key.to_string());
         }
     }
     used
 }
 
 /// The keys used in a batch file: `%KEY%`.
-pub(crate) fn in_batch_script(keys: &[String], text: &str) -> BTreeSet<String> {
-    keys.iter().filter(|key| text.contains(&format!("%{key}%"))).cloned().collect()
+pub(crate) fn in_batch_script(keys: &[Arc<str>], text: &str) -> BTreeSet<String> {
+    keys.iter().filter(|key| text.contains(&format!("%{key}%"))).map(|key| key.to_string()).collect()
 }

@@ -87,7 +87,7 @@ pub(super) fn output(state: &Rendered, variant: &RenderedVariant, world: &dyn Wo
         },
         used_vars: keys.keys().cloned().collect(),
         hash_contents,
-        variant: keys,
+        variant: keys.into_iter().collect(),
         hash: variant.hash_info.as_ref().map(|info| info.hash.clone()),
         parent: None,
         rendered_recipe: rendered_recipe::text(state, variant, None)?,

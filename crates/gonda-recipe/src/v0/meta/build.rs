@@ -23,7 +23,7 @@ impl Meta {
         if !global && let Some(used) = &self.used.borrow().keys {
             return Ok(used.clone());
         }
-        let by = (self.plain_name(), self.has_path, global);
+        let by = (self.plain_name().into_owned(), self.has_path, global);
         let used = session.used_vars(by, &self.config.variant, || self.find_used_vars(session, global))?;
         if !global {
             self.used.borrow_mut().keys = Some(used.clone());
@@ -67,50 +67,49 @@ impl Meta {
     fn uses(&self, session: &Session<'_>, global: bool) -> Result<Rc<Uses>, Fail> {
         let namespace = self.namespace(session);
         let outputs = self.list_section("outputs");
-        let position =
-            outputs.iter().position(|output| output.get("name").map(text_of).unwrap_or_default() == self.plain_name());
+        let name = self.plain_name();
+        let position = outputs.iter().position(|output| output.get("name").map(text_of).unwrap_or_default() == *name);
         let key = UsesKey {
             global,
             is_output: self.is_output(),
-            name: self.plain_name(),
-            kind: self.kind.clone(),
+            name: name.into_owned(),
+            // It tells outputs apart, where there are any.
+            kind: self.kind.clone().filter(|_| !outputs.is_empty()),
             position,
             outputs: outputs.len(),
         };
         if let Some(uses) = namespace.uses.borrow().get(&key) {
             return Ok(uses.clone());
         }
-        let (_, text) = self.scanned_text(session, global, false)?;
+        let text = self.scanned_text(session, global, false)?;
         let mut all = namespace.used_in(&text, true).as_ref().clone();
-        let (requirements, text) = self.scanned_text(session, global, true)?;
+        let text = self.scanned_text(session, global, true)?;
         all.extend(namespace.used_in(&text, false).iter().cloned());
-        let in_requirements = if global { Rc::default() } else { namespace.used_in(&requirements, false) };
+        let in_requirements = match global {
+            true => BTreeSet::new(),
+            false => namespace.keys.used_in(extract::requirements_part(&text), false),
+        };
         let uses = Rc::new(Uses { all, in_requirements });
         namespace.uses.borrow_mut().insert(key, uses.clone());
         Ok(uses)
     }
 
-    /// The text whose uses count, and the part of it that is requirements.
-    fn scanned_text(&self, session: &Session<'_>, global: bool, selectors: bool) -> Result<(Rc<str>, Rc<str>), Fail> {
+    /// The text whose uses count.
+    fn scanned_text(&self, session: &Session<'_>, global: bool, selectors: bool) -> Result<Rc<str>, Fail> {
         if global {
-            let text = self.recipe_text(session, false, selectors)?;
-            return Ok((text.clone(), text));
+            return self.recipe_text(session, false, selectors);
         }
-        let text: Rc<str> = if self.is_output() {
-            Rc::from(self.output_text(session, selectors)?)
-        } else {
-            let whole = self.recipe_text(session, false, selectors)?;
-            let outputs = self.outputs_text(session, selectors)?;
-            let outputs = outputs.trim();
-            if outputs.is_empty() && self.list_section("outputs").is_empty() {
-                whole
-            } else {
-                let without = if outputs.is_empty() { whole.to_string() } else { whole.replace(outputs, "") };
-                Rc::from(without + &self.output_text(session, selectors)?)
-            }
-        };
-        let requirements = Rc::from(extract::requirements_part(&text));
-        Ok((requirements, text))
+        if self.is_output() {
+            return Ok(Rc::from(self.output_text(session, selectors)?));
+        }
+        let whole = self.recipe_text(session, false, selectors)?;
+        let outputs = self.outputs_text(session, selectors)?;
+        let outputs = outputs.trim();
+        if outputs.is_empty() && self.list_section("outputs").is_empty() {
+            return Ok(whole);
+        }
+        let without = if outputs.is_empty() { whole.to_string() } else { whole.replace(outputs, "") };
+        Ok(Rc::from(without + &self.output_text(session, selectors)?))
     }
 
     /// Without what stands in run alone, and what stands in build alone and is to be ignored there

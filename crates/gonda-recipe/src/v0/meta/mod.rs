@@ -228,6 +228,14 @@ impl Meta {
         }
     }
 
+    /// A value as text.
+    pub(crate) fn text(&self, section: &str, key: &str) -> Option<Cow<'_, str>> {
+        Some(match self.value(section, key)? {
+            Cow::Borrowed(Json::String(text)) => Cow::Borrowed(text),
+            other => Cow::Owned(text_of(&other)),
+        })
+    }
+
     pub(crate) fn flag(&self, section: &str, key: &str) -> bool {
         self.value(section, key).is_some_and(|value| is_true(&value))
     }
@@ -237,13 +245,13 @@ impl Meta {
     }
 
     /// The name, unchecked.
-    pub(crate) fn plain_name(&self) -> String {
-        self.value("package", "name").map(|name| text_of(&name)).unwrap_or_default()
+    pub(crate) fn plain_name(&self) -> Cow<'_, str> {
+        self.text("package", "name").unwrap_or_default()
     }
 
     /// The version, unchecked.
-    pub(crate) fn plain_version(&self) -> String {
-        self.value("package", "version").map(|version| text_of(&version)).unwrap_or_default()
+    pub(crate) fn plain_version(&self) -> Cow<'_, str> {
+        self.text("package", "version").unwrap_or_default()
     }
 
     pub(crate) fn name(&self, session: &Session<'_>) -> Result<String, Fail> {
@@ -261,7 +269,7 @@ impl Meta {
             );
         }
         self.check_characters(session, &name, &["package", "name"], "package name", "-.")?;
-        Ok(name)
+        Ok(name.into_owned())
     }
 
     pub(crate) fn version(&self, session: &Session<'_>) -> Result<String, Fail> {
@@ -283,7 +291,7 @@ impl Meta {
                 Some("an undefined name in the version may be the cause"),
             )));
         }
-        Ok(version)
+        Ok(version.into_owned())
     }
 
     fn check_characters(
@@ -294,8 +302,11 @@ impl Meta {
         what: &str,
         allowed: &str,
     ) -> Result<(), Fail> {
-        let is_special = |c: char| "=@#$%^&*:;\"'\\|<>?/ -!".contains(c);
-        let bad: BTreeSet<char> = value.chars().filter(|c| is_special(*c) && !allowed.contains(*c)).collect();
+        let is_bad = |c: &char| {
+            let is_special = c.is_ascii() && !c.is_ascii_alphanumeric() && "=@#$%^&*:;\"'\\|<>?/ -!".contains(*c);
+            is_special && !allowed.contains(*c)
+        };
+        let bad: BTreeSet<char> = value.chars().filter(is_bad).collect();
         if bad.is_empty() {
             return Ok(());
         }
@@ -383,7 +394,7 @@ impl Meta {
             let same = self
                 .list_section("outputs")
                 .into_iter()
-                .find(|output| output.get("name").map(text_of).unwrap_or_default() == name);
+                .find(|output| output.get("name").map(text_of).unwrap_or_default() == *name);
             if let Some(requirements) = same.and_then(|output| output.get("requirements")) {
                 let names: BTreeSet<String> = list.iter().filter_map(|spec| first_word(spec)).collect();
                 for spec in requirement_list(requirements, environment) {

@@ -44,9 +44,9 @@ impl Meta {
             Some(0)
         } else {
             outputs.iter().position(|output| {
-                let output_name = output.get("name").map_or_else(|| name.clone(), text_of);
+                let output_name = output.get("name").map_or_else(|| name.clone().into_owned(), text_of);
                 let kind = output.get("type").map_or_else(|| CONDA.to_owned(), text_of);
-                output_name == name && self.kind.as_ref().is_none_or(|own| *own == kind)
+                output_name == *name && self.kind.as_ref().is_none_or(|own| *own == kind)
             })
         };
         Ok(match index {
@@ -55,7 +55,7 @@ impl Meta {
             // an output's name fits.
             Some(_) if blocks.len() < outputs.len() => block_named(&blocks, &name).to_owned(),
             Some(index) => blocks.get(index).map_or_else(String::new, |block| (*block).to_owned()),
-            None => name,
+            None => name.into_owned(),
         })
     }
 

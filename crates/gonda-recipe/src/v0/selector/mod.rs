@@ -71,7 +71,9 @@ impl Selected {
             }
         }
         self.text.push_str(&text[line.kept.clone()]);
-        self.text.extend(line.quote);
+        if let Some(quote) = line.quote {
+            self.text.push(quote);
+        }
         self.text.push('\n');
         self.origin.push(number);
         Ok(())
@@ -151,13 +153,17 @@ fn count_lines(text: &str) -> usize {
 fn split_line(text: &str, line: &str) -> Line {
     let start = line.as_ptr() as usize - text.as_ptr() as usize;
     let line = line.trim_end();
-    if line.trim_start().starts_with('#') {
-        return Line { start, ..Line::default() };
-    }
     let range = |part: &str| {
         let start = part.as_ptr() as usize - text.as_ptr() as usize;
         start..start + part.len()
     };
+    // Most lines have neither a comment nor a selector.
+    let Some(sign) = memchr::memchr2(b'#', b'[', line.as_bytes()) else {
+        return Line { start, kept: range(line), quote: None, selector: None };
+    };
+    if line[sign..].starts_with('#') && line[..sign].trim_start().is_empty() {
+        return Line { start, ..Line::default() };
+    }
     match find_selector(line) {
         Some((head, selector)) => {
             // Someone may have quoted the whole line to make it YAML.
@@ -172,9 +178,7 @@ fn split_line(text: &str, line: &str) -> Line {
 /// What stands before a line's selector, and the selector without its brackets. The rule is conda-build's `sel_pat`:
 /// `(.+?)\s*(#.*)?\[([^\[\]]+)\](?(2)[^\(\)]*)$`.
 fn find_selector(line: &str) -> Option<(&str, &str)> {
-    if !line.contains('[') {
-        return None;
-    }
+    memchr::memchr(b'[', line.as_bytes())?;
     // A bracket pair without brackets in it; `tail` says what may follow it.
     let pair = |open: usize| -> Option<(usize, &str)> {
         let content = &line[open + 1..];

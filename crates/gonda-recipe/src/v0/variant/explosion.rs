@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use serde_json::Value;
 
 use super::sources::{DEFAULT_EXTEND_KEYS, combine};
-use super::{Merged, Source, Spec, Variant, VariantError, ensure_list, list_of_text, zip_groups};
+use super::{Merged, Source, Variant, VariantError, ensure_list, list_of_text, zip_groups};
 use crate::v0::version::compare_versions;
 
 /// How many variants a recipe may explode into.
@@ -25,7 +25,7 @@ fn explode(spec: &Merged<'_>) -> Result<Vec<Arc<Variant>>, VariantError> {
     let extended = spec.get("extend_keys").map(|keys| list_of_text(keys)).unwrap_or_default();
     passed.extend(extended.iter().map(String::as_str));
 
-    let mut shared = Spec::with_capacity_and_hasher(spec.len(), RandomState::default());
+    let mut shared: Vec<(Arc<str>, Value)> = Vec::with_capacity(spec.len());
     // Keys that vary together, with their columns of values.
     let mut loops: Vec<Columns> = Vec::new();
     for (&key, value) in spec {
@@ -37,7 +37,7 @@ fn explode(spec: &Merged<'_>) -> Result<Vec<Arc<Variant>>, VariantError> {
         let items = match &**value {
             Value::Object(items) if passes => {
                 if !items.is_empty() {
-                    shared.insert(key.to_owned(), Value::Object(items.clone()));
+                    shared.push((Arc::from(key), Value::Object(items.clone())));
                 }
                 continue;
             }
@@ -51,8 +51,8 @@ fn explode(spec: &Merged<'_>) -> Result<Vec<Arc<Variant>>, VariantError> {
         };
         match items {
             [] => {}
-            items if passes => drop(shared.insert(key.to_owned(), Value::Array(items.to_vec()))),
-            [item] => drop(shared.insert(key.to_owned(), first_of(item))),
+            items if passes => shared.push((Arc::from(key), Value::Array(items.to_vec()))),
+            [item] => shared.push((Arc::from(key), first_of(item))),
             several => loops.push((vec![Arc::from(key)], several.iter().map(|item| vec![first_of(item)]).collect())),
         }
     }
@@ -66,7 +66,7 @@ fn explode(spec: &Merged<'_>) -> Result<Vec<Arc<Variant>>, VariantError> {
             0 => {}
             1 => {
                 for (key, column) in group.iter().zip(columns) {
-                    shared.extend(column.into_iter().take(1).map(|value| (key.clone(), value)));
+                    shared.extend(column.into_iter().take(1).map(|value| (Arc::from(key.as_str()), value)));
                 }
             }
             _ => {
@@ -85,11 +85,7 @@ fn explode(spec: &Merged<'_>) -> Result<Vec<Arc<Variant>>, VariantError> {
             help: "zip keys that belong together with `zip_keys`, or give fewer values",
         });
     }
-    let mut keys: Vec<String> = shared.keys().cloned().collect();
-    keys.extend(loops.iter().flat_map(|(keys, _)| keys.iter().map(|key| (**key).to_owned())));
-    keys.sort();
-    keys.dedup();
-    let (shared, keys) = (Arc::new(shared), Arc::new(keys));
+    let shared: Variant = shared.into_iter().collect();
     let mut variants = Vec::with_capacity(total);
     for number in 0..total {
         // The last loop turns fastest, as in Python's `itertools.product`.
@@ -104,7 +100,8 @@ fn explode(spec: &Merged<'_>) -> Result<Vec<Arc<Variant>>, VariantError> {
             .zip(picks)
             .flat_map(|((keys, rows), pick)| keys.iter().cloned().zip(rows[pick].iter().cloned()))
             .collect();
-        variants.push(Arc::new(Variant { shared: shared.clone(), own, keys: keys.clone() }));
+        let sibling = variants.last().map_or(&shared, |variant: &Arc<Variant>| variant);
+        variants.push(Arc::new(sibling.sibling(own)));
     }
     Ok(variants)
 }
@@ -151,9 +148,7 @@ pub(crate) fn variants_of(sources: &[Source]) -> Result<Vec<Arc<Variant>>, Varia
                 continue;
             }
             // A key that does not vary filters all or nothing, and nothing is ignored.
-            if variants[0].shared.contains_key(key)
-                && Arc::ptr_eq(&variants[0].shared, &variants[variants.len() - 1].shared)
-            {
+            if variants[0].shares(key) {
                 continue;
             }
             let kept = filter(&variants, key, values);
@@ -190,7 +185,7 @@ pub(crate) fn reduce(variants: &[Arc<Variant>], used: &BTreeSet<String>) -> Vec<
     let extended = first.list("extend_keys");
     let mut loops: Vec<Columns> = Vec::new();
     let mut done: HashSet<Arc<str>> = HashSet::new();
-    for (key, value) in &first.own {
+    for (key, value) in first.own() {
         if done.contains(key) || value.is_object() || extended.iter().any(|extended| **extended == **key) {
             continue;
         }
@@ -218,13 +213,13 @@ pub(crate) fn reduce(variants: &[Arc<Variant>], used: &BTreeSet<String>) -> Vec<
         let mut more = Vec::with_capacity(reduced.len() * rows.len());
         for variant in &reduced {
             for row in &rows {
-                let mut variant = Variant::clone(variant);
-                for (own, value) in &mut variant.own {
+                let mut own = variant.own().to_vec();
+                for (own, value) in &mut own {
                     if let Some(column) = keys.iter().position(|key| key == own) {
                         value.clone_from(&row[column]);
                     }
                 }
-                more.push(Arc::new(variant));
+                more.push(Arc::new(variant.sibling(own)));
             }
         }
         reduced = more;
@@ -233,8 +228,7 @@ pub(crate) fn reduce(variants: &[Arc<Variant>], used: &BTreeSet<String>) -> Vec<
         }
     }
     for variant in &mut reduced {
-        let same = |other: &&Arc<Variant>| Arc::ptr_eq(&other.shared, &variant.shared) && other.own == variant.own;
-        if let Some(known) = variants.iter().find(same) {
+        if let Some(known) = variants.iter().find(|other| other.is_same(variant)) {
             *variant = known.clone();
         }
     }

@@ -1,79 +1,37 @@
 //! Variants: `conda_build_config.yaml` files, merged, exploded and filtered (conda-build's variants.py).
 //!
-//! A variant maps keys to text (a few keys keep their lists and mappings). The values that all variants share are kept
-//! once: a full pinning file has five hundred keys, of which a dozen differ between variants.
+//! A variant maps keys to text; a few keys keep their lists and mappings.
 
 mod explosion;
 mod sources;
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher};
 
-use foldhash::fast::RandomState;
+use foldhash::fast::{FixedState, RandomState};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 pub(crate) use self::explosion::{filter, loop_keys, newest_python, reduce, variants_of};
 pub(crate) use self::sources::{DEFAULT_PYTHON, defaults, native_compiler, validate};
+pub(crate) use crate::Variant;
 
 /// What a source of variants says: keys to lists, text or mappings.
-pub(crate) type Spec = IndexMap<String, Value, RandomState>;
+pub(crate) type Spec = Map<String, Value>;
 
 /// What several sources say together.
 type Merged<'s> = IndexMap<&'s str, Cow<'s, Value>, RandomState>;
 
-/// One variant.
-#[derive(Debug, Clone)]
-pub(crate) struct Variant {
-    /// What it shares with its siblings.
-    shared: Arc<Spec>,
-    /// What is its own; wins over what is shared.
-    own: Vec<(Arc<str>, Value)>,
-    /// All keys, sorted.
-    keys: Arc<Vec<String>>,
-}
-
 impl Variant {
-    pub(crate) fn empty() -> Self {
-        Self { shared: Arc::default(), own: Vec::new(), keys: Arc::default() }
-    }
-
-    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
-        self.own.iter().find(|(own, _)| &**own == key).map(|(_, value)| value).or_else(|| self.shared.get(key))
-    }
-
-    pub(crate) fn text(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(Value::as_str)
-    }
-
-    pub(crate) fn contains(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
-
-    /// All keys, sorted.
-    pub(crate) fn keys(&self) -> &Arc<Vec<String>> {
-        &self.keys
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.keys.iter().filter_map(|key| self.get(key).map(|value| (key.as_str(), value)))
-    }
-
     /// A value of the list that `ignore_version` and its like are.
     pub(crate) fn list(&self, key: &str) -> Vec<String> {
         self.get(key).map(list_of_text).unwrap_or_default()
     }
 
-    /// Whether the values are those of another variant of the same files.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared) && self.own == other.own
-    }
-
     /// The same for variants that are the same.
     pub(crate) fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for (key, value) in &self.own {
+        let mut hasher = FixedState::default().build_hasher();
+        for (key, value) in self.own() {
             key.hash(&mut hasher);
             match value {
                 Value::String(text) => text.hash(&mut hasher),
@@ -81,19 +39,6 @@ impl Variant {
             }
         }
         hasher.finish()
-    }
-
-    /// The variant with another value for a key.
-    pub(crate) fn with(&self, key: &str, value: Value) -> Self {
-        let mut variant = self.clone();
-        match variant.own.iter_mut().find(|(own, _)| &**own == key) {
-            Some((_, old)) => *old = value,
-            None => variant.own.push((Arc::from(key), value)),
-        }
-        if let Err(at) = variant.keys.binary_search_by(|probe| probe.as_str().cmp(key)) {
-            Arc::make_mut(&mut variant.keys).insert(at, key.to_owned());
-        }
-        variant
     }
 }
 
@@ -154,8 +99,7 @@ pub(crate) struct VariantError {
 }
 
 /// A parsed variant file without what is empty (utils.py `trim_empty_keys`).
-pub(crate) fn trim(map: Map<String, Value>) -> Spec {
-    let mut spec: Spec = map.into_iter().collect();
+pub(crate) fn trim(mut spec: Spec) -> Spec {
     let empty = |value: &Value| match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -165,7 +109,7 @@ pub(crate) fn trim(map: Map<String, Value>) -> Spec {
     };
     for value in spec.values_mut() {
         if let Value::Object(items) = value {
-            *items = trim(std::mem::take(items)).into_iter().collect();
+            *items = trim(std::mem::take(items));
         }
     }
     spec.retain(|_, value| !empty(value));

@@ -74,7 +74,8 @@ pub(super) fn combine(sources: &[Source]) -> Result<Merged<'_>, VariantError> {
             }
         }
     }
-    let mut values = Merged::default();
+    let most = sources.iter().map(|source| source.spec.len()).sum();
+    let mut values = Merged::with_capacity_and_hasher(most, RandomState::default());
     for source in sources {
         for (key, value) in &source.spec {
             if key == "zip_keys" {
@@ -180,7 +181,7 @@ pub(crate) fn defaults(platform: &str) -> Source {
     let texts = |texts: &[&str]| texts.iter().copied().map(text).collect::<Value>();
     let pin: Map<String, Value> =
         ["min_pin", "max_pin"].map(|bound| (bound.to_owned(), text("x.x"))).into_iter().collect();
-    let mut spec = Spec::with_capacity_and_hasher(18, RandomState::default());
+    let mut spec = Spec::with_capacity(18);
     let mut set = |key: &str, value: Value| spec.insert(key.to_owned(), value);
     // The Python that conda-build itself runs on; a recipe that cares brings its own. NumPy goes with it.
     set("python", text(DEFAULT_PYTHON));
@@ -196,9 +197,9 @@ pub(crate) fn defaults(platform: &str) -> Source {
     set("extend_keys", texts(&DEFAULT_EXTEND_KEYS));
     set("cran_mirror", text("https://cran.r-project.org"));
     set("target_platform", text(platform));
-    for language in ["c", "cxx", "fortran"] {
+    for (language, key) in [("c", "c_compiler"), ("cxx", "cxx_compiler"), ("fortran", "fortran_compiler")] {
         if let Some(compiler) = native_compiler(language, os) {
-            set(&format!("{language}_compiler"), text(compiler));
+            set(key, text(compiler));
         }
     }
     if os == "win" {

@@ -383,7 +383,10 @@ impl<'a, T: Tree> Reader<'a, T> {
 
 /// Whether a plain scalar reads as this very text.
 pub(crate) fn is_text(text: &str) -> bool {
-    word(text).is_none() && number(text).is_none() && timestamp(text).is_none()
+    match text.as_bytes().first() {
+        Some(b'0'..=b'9' | b'+' | b'-' | b'.') => number(text).is_none() && timestamp(text).is_none(),
+        _ => word(text).is_none(),
+    }
 }
 
 /// A plain scalar by PyYAML's YAML 1.1 resolvers; `~` stands for an empty value too.
