@@ -6,8 +6,8 @@
 
 use rattler_conda_types::{MatchSpec, PackageNameMatcher, ParseMatchSpecOptions, RepoDataRecord, Version};
 
-use super::facts::Facts;
-use super::job::Job;
+use super::Job;
+use crate::building::facts::Facts;
 use crate::modules::Floor;
 use crate::{Error, Kind, Result, zig};
 
