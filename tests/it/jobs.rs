@@ -11,6 +11,7 @@ use crate::support::{Lab, here};
 const HOSTILE: &str = r#"#!/bin/bash
 set -ex
 go build -o "$PREFIX/bin/orrery" .
+(export GOPATH=$(mktemp -d); go build -o "$SRC_DIR/elsewhere" .; ls "$GOPATH/pkg/mod/gonda.invalid")
 go list ./... | grep -x gonda.invalid/samples/orrery
 go mod vendor
 test -f vendor/gonda.invalid/legacy/units/units.go

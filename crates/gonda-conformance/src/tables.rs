@@ -1,4 +1,4 @@
-//! The tables beside the v0 recipes: line selectors, pin expressions and hashes.
+//! The tables beside the v0 recipes: line selectors, pin expressions, hashes and templates.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ const SELECTOR_VARIANT: &[(&str, &str)] = &[
 /// One group for each table that is there.
 pub(crate) fn groups(tree: &Tree<'_>) -> Result<Vec<Group>> {
     let mut groups = Vec::new();
-    if !["selectors", "pins", "hashes"].iter().any(|name| tree.wants(name)) {
+    if !["selectors", "pins", "hashes", "templates"].iter().any(|name| tree.wants(name)) {
         return Ok(groups);
     }
     let folder = tree.folder.join("v0");
@@ -47,6 +47,10 @@ pub(crate) fn groups(tree: &Tree<'_>) -> Result<Vec<Group>> {
     if let Some(Table { rows, .. }) = table(&folder.join("hashes.tsv"))?.filter(|_| tree.wants("hashes")) {
         let title = |row: &Vec<String>| format!("hash {}", row.join(" "));
         groups.push(Group::new("v0 hashes", on_all_cores(&rows, title, |row| hash(row))));
+    }
+    if let Some(Table { rows, .. }) = table(&folder.join("templates.tsv"))?.filter(|_| tree.wants("templates")) {
+        let cells: Vec<Template> = rows.iter().flat_map(|row| templates(row)).collect();
+        groups.push(Group::new("v0 templates", on_all_cores(&cells, Template::title, Template::verdict)));
     }
     Ok(groups)
 }
@@ -101,6 +105,51 @@ fn exception(errors: &RecipeErrors) -> String {
     } else {
         message.rsplit_once('(').map_or(message, |(_, name)| name.trim_end_matches(')')).to_owned()
     }
+}
+
+/// One template, with one kind of undefined names.
+struct Template<'r> {
+    source: &'r str,
+    strict: bool,
+    expected: &'r str,
+}
+
+fn templates(row: &[String]) -> impl Iterator<Item = Template<'_>> {
+    let cell = |index: usize| row.get(index).map_or("", String::as_str);
+    [(true, cell(1)), (false, cell(2))]
+        .map(|(strict, expected)| Template { source: cell(0), strict, expected })
+        .into_iter()
+}
+
+impl Template<'_> {
+    fn title(&self) -> String {
+        format!("template `{}` {}", self.source, if self.strict { "strict" } else { "lenient" })
+    }
+
+    fn verdict(&self) -> Result<Verdict> {
+        let Value::Object(names) = template_names() else { bail!("the names of templates are no mapping") };
+        let actual = match v0::render_template(self.source, &names, self.strict) {
+            Ok(text) => json!(text),
+            // Of a failure only that it is one.
+            Err(_) if self.expected.starts_with("ERROR") => json!(self.expected),
+            Err((kind, message)) => json!(format!("ERROR {kind}: {message}")),
+        };
+        let expected = if self.expected.starts_with("ERROR") {
+            json!(self.expected)
+        } else {
+            serde_json::from_str(self.expected)?
+        };
+        Ok(Verdict::of(self.title(), &expected, &actual))
+    }
+}
+
+/// What the comment of `templates.tsv` says that templates may name.
+fn template_names() -> Value {
+    json!({
+        "version": "1.10.2", "one": 1, "f": 2.5, "neg": -7, "empty": "", "tags": ["b", "A", "c"], "nums": [3, 1, 2, 10],
+        "d": {"a": 1, "B": [1, 2], "c": "x"},
+        "recs": [{"name": "n1", "v": 2}, {"name": "N0", "v": 1}, {"name": "n1", "v": 3}],
+    })
 }
 
 fn pin(row: &[String]) -> Result<Verdict> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rattler_conda_types::Subdir;
 
-use crate::{Env, Output, RecipeErrors, Resolved, World, v0, v1};
+use crate::{Env, Output, RecipeError, RecipeErrors, Resolved, World, v0, v1};
 
 /// For which platform a recipe's own variant file is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,6 +67,8 @@ pub struct Rendering {
     pub outputs: Vec<Output>,
     /// `channel_sources` of the variant files, if they have them: a list of comma-separated channels, first one used.
     pub channel_sources: Option<Vec<String>>,
+    /// What is odd about the recipe and no mistake: names that nobody reads.
+    pub warnings: Vec<RecipeError>,
     /// What stays of the recipe for finalising.
     state: State,
 }
@@ -84,10 +86,10 @@ pub fn load(request: &Request, world: &dyn World) -> Result<Rendering, RecipeErr
     let v1 = request.recipe.file_name().is_some_and(|name| name == "recipe.yaml" || name == "recipe.yml");
     if v1 {
         let (outputs, channel_sources, rendered) = v1::render(request, world)?;
-        Ok(Rendering { outputs, channel_sources, state: State::V1(rendered) })
+        Ok(Rendering { outputs, channel_sources, warnings: Vec::new(), state: State::V1(rendered) })
     } else {
-        let (outputs, channel_sources, rendered) = v0::render(request, world)?;
-        Ok(Rendering { outputs, channel_sources, state: State::V0(rendered) })
+        let v0::Loaded { outputs, channel_sources, warnings, rendered } = v0::render(request, world)?;
+        Ok(Rendering { outputs, channel_sources, warnings, state: State::V0(rendered) })
     }
 }
 

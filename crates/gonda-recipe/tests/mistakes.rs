@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use gonda_recipe::{
-    ConfigPlatform, DiskWorld, Env, Finalize, MemoryWorld, Output, RecipeErrors, Request, Resolved, VariantFiles,
-    World, load,
+    ConfigPlatform, DiskWorld, Env, Finalize, MemoryWorld, Output, RecipeErrors, Rendering, Request, Resolved,
+    VariantFiles, World, load,
 };
 
 #[test]
@@ -89,20 +89,21 @@ fn request(recipe: PathBuf, variant: Option<PathBuf>, finalize: Finalize) -> Req
 }
 
 /// Renders, and where that works finalises with environments that hold nothing: v1 resolves its pins only there.
-fn render(request: &Request, world: &dyn World) -> Result<Vec<Output>, RecipeErrors> {
+fn render(request: &Request, world: &dyn World) -> Result<Rendering, RecipeErrors> {
     let rendering = load(request, world)?;
     if request.recipe.ends_with("recipe.yaml") && !rendering.outputs.is_empty() {
         rendering.specs(0, Env::Host, &Resolved::default(), world)?;
         rendering.finalize(0, &Resolved::default(), world)?;
     }
-    Ok(rendering.outputs)
+    Ok(rendering)
 }
 
-fn tell(said: &mut String, folder: &Path, result: Result<Vec<Output>, RecipeErrors>) {
+fn tell(said: &mut String, folder: &Path, result: Result<Rendering, RecipeErrors>) {
     let errors = match result {
-        Ok(outputs) => {
-            let names: Vec<String> = outputs.iter().map(Output::filename).collect();
-            return writeln!(said, "renders: {}", names.join(" ")).unwrap();
+        Ok(rendering) => {
+            let names: Vec<String> = rendering.outputs.iter().map(Output::filename).collect();
+            writeln!(said, "renders: {}", names.join(" ")).unwrap();
+            rendering.warnings
         }
         Err(errors) => errors.0,
     };

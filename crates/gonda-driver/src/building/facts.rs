@@ -11,7 +11,7 @@ use gonda_recipe::{GitInfo, Output, SourceKind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::sources::Asker;
+use super::Request;
 use crate::cache::{of_tree, this_program};
 use crate::files::write_whole;
 use crate::modules::{self, Floor};
@@ -99,26 +99,28 @@ fn is_pinned(output: &Output) -> bool {
 }
 
 /// What another run has found out about an output's source.
-pub(super) fn recall(asker: Asker<'_>) -> Option<Facts> {
-    let place = place(asker)?;
+pub(super) fn recall(request: &Request, output: &Output) -> Option<Facts> {
+    let place = place(request, output)?;
     let facts = serde_json::from_slice(&std::fs::read(place.join(FILE)).ok()?).ok()?;
     // Whoever prunes the cache goes by this file's time. What can't be marked is forgotten sooner.
     let _ = std::fs::write(place.join("used"), "");
     Some(facts)
 }
 
-/// Keeps facts for other runs. That they can't be kept costs time only.
-pub(super) fn keep(asker: Asker<'_>, facts: &Facts) {
-    let kept = place(asker).map(|place| write_whole(&place.join(FILE), &serde_json::to_vec(facts).unwrap_or_default()));
-    if let Some(Err(error)) = kept {
-        asker.events.note(asker.job, format!("the source's facts are not kept for the next time: {error}"));
+/// Keeps facts for other runs.
+///
+/// # Errors
+/// The cache can't be written.
+pub(super) fn keep(request: &Request, output: &Output, facts: &Facts) -> Result<()> {
+    match place(request, output) {
+        Some(place) => Ok(write_whole(&place.join(FILE), &serde_json::to_vec(facts).unwrap_or_default())?),
+        None => Ok(()),
     }
 }
 
 /// The folder where the facts of an output's source are kept; `None` where nobody but the source itself can tell whether it is the
 /// same.
-fn place(asker: Asker<'_>) -> Option<PathBuf> {
-    let Asker { request, output, .. } = asker;
+fn place(request: &Request, output: &Output) -> Option<PathBuf> {
     if !is_pinned(output) {
         return None;
     }

@@ -1,20 +1,15 @@
 //! One group's work, once its source is there: its outputs, one after the other, in one work folder.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use gonda_recipe::PinnedOutput;
 
+use super::checkout::Checkout;
 use super::disk::leaving_room;
-use super::facts::Facts;
-use super::job::{Common, Job, Next};
+use super::job::{Answers, Common, Job, Next};
 use super::matrix::Planned;
 use super::sources::Source;
-use super::truth::Known;
 use super::{JobReport, Status};
-use crate::source::Placed;
-use crate::workspace::Workspace;
 use crate::{Event, Kind};
 
 /// What became of a group.
@@ -23,34 +18,6 @@ pub(super) struct Ended {
     pub(super) reports: Vec<JobReport>,
     /// Its outputs, finalised, for the pins of those that need them.
     pub(super) outputs: Vec<PinnedOutput>,
-}
-
-/// The source as the outputs of a group work in it.
-pub(super) struct Checkout {
-    pub(super) workspace: Workspace,
-    /// The work folder between two outputs; a job's room takes it and gives it back.
-    pub(super) work: PathBuf,
-    pub(super) placed: Placed,
-    /// Compiled files that the source came with.
-    pub(super) known: Arc<Known>,
-    /// What is known of it from before any script has run.
-    pub(super) facts: Arc<Facts>,
-    /// What the recipe's top level installed, once it has run: a folder laid out as the prefix.
-    pub(super) top: Option<PathBuf>,
-}
-
-impl Checkout {
-    /// A path in the work folder, relative to it, for the folder is elsewhere while a job has it.
-    pub(super) fn within<'a>(&self, path: &'a Path) -> &'a Path {
-        path.strip_prefix(&self.work).unwrap_or(path)
-    }
-}
-
-/// Whether outputs may be answered with what was built before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answers {
-    Allowed,
-    Refused,
 }
 
 /// Builds the outputs of a group one after the other. `before` are the outputs of other groups that they pin. Never

@@ -1,38 +1,22 @@
 //! Building: from recipes on disk to verified, tested, indexed packages.
 //!
 //! All that was asked becomes one plan ([`matrix`]), which is carried out in parallel ([`schedule`]) under one budget of
-//! processors ([`budget`]). What must share a work folder is a group
-//! ([`group`]), and each output a job ([`job`]) with a log, environments and a room of its own.
+//! processors ([`budget`]). What must share a work folder is a group ([`group`]), and each output a job ([`job`], a file
+//! for each of its steps) with a log, environments and a room of its own. A group's [`sources`] become its [`checkout`];
+//! what is known of them beforehand are [`facts`].
 
-mod attribution;
 mod budget;
-mod check;
+mod checkout;
 mod disk;
-mod environments;
 mod facts;
-mod fetch;
-mod floor;
-mod go_cache;
 mod group;
 mod job;
 mod matrix;
-mod modules;
-mod moving_in;
-mod native_std;
-mod network;
-mod packing;
 mod plan;
-mod record;
 mod report;
 mod schedule;
-mod scripts;
 mod session;
 mod sources;
-mod top_level;
-mod truth;
-mod unchanged;
-mod windows;
-mod without_cgo;
 
 use std::path::PathBuf;
 use std::sync::Arc;

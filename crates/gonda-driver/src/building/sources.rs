@@ -10,11 +10,11 @@ use gonda_recipe::Output;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::Request;
+use super::checkout::Checkout;
 use super::facts::{self, Facts};
-use super::group::Checkout;
-use super::truth::Known;
 use crate::files::blocking;
 use crate::source::{self, Fetched, Placed, SourceSettings};
+use crate::truth::Known;
 use crate::workspace::Workspace;
 use crate::{Error, Event, Events, Kind, Phase, Result};
 
@@ -91,7 +91,8 @@ impl Sources {
             return Err(Some(Error::new(Kind::Bug, "a group's source was not planned")));
         };
         let find = || async {
-            let known = if asker.request.settings.takes_finished() { facts::recall(asker) } else { None };
+            let known =
+                if asker.request.settings.takes_finished() { facts::recall(asker.request, asker.output) } else { None };
             match known {
                 Some(facts) => Ok(Arc::new(facts)),
                 None => tree.lay(asker).await.map(|laid| Arc::clone(&laid.facts)),
@@ -158,7 +159,9 @@ async fn lay(asker: Asker<'_>) -> Result<Arc<Laid>> {
     for remark in remarks {
         events.note(job, remark);
     }
-    facts::keep(asker, &laid.facts);
+    if let Err(error) = facts::keep(request, output, &laid.facts) {
+        events.note(job, format!("the source's facts are not kept for the next time: {error}"));
+    }
     Ok(Arc::new(laid))
 }
 

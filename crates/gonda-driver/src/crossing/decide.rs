@@ -18,7 +18,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Crossing;
-use super::flags::Native;
+use super::flags::{Native, quoted};
 use super::go_call::GoCall;
 
 /// What is known of a call beside its arguments.
@@ -253,16 +253,6 @@ fn restoring(crossing: &Crossing, changes: &Changes, env: &dyn Fn(&str) -> Optio
     Some(quoted?.join(" "))
 }
 
-pub(super) fn quoted(word: &str) -> Option<String> {
-    let plain = !word.is_empty() && !word.chars().any(|c| c.is_whitespace() || c == '\'' || c == '"');
-    match (plain, word.contains('\''), word.contains('"')) {
-        (true, ..) => Some(word.to_owned()),
-        (_, false, _) => Some(format!("'{word}'")),
-        (_, true, false) => Some(format!("\"{word}\"")),
-        (_, true, true) => None,
-    }
-}
-
 /// A call for the log.
 fn shown(call: &GoCall<'_>) -> String {
     let words: Vec<String> = std::iter::once(call.verb.to_owned()).chain(call.rest.iter().cloned()).collect();
@@ -411,12 +401,5 @@ mod tests {
         check("go build -n .", "as called");
         check("go env GOROOT", "as called");
         check("go version", "as called");
-    }
-
-    #[test]
-    fn quoting_is_gos() {
-        assert_eq!(quoted("a b").unwrap(), "'a b'");
-        assert_eq!(quoted("it's b").unwrap(), "\"it's b\"");
-        assert_eq!(quoted("a'b\" c"), None);
     }
 }

@@ -1,7 +1,5 @@
 //! Flags of Go's as they are for the build machine: what is meant for the target's system alone is left out.
 
-use super::decide::quoted;
-
 /// The machine that builds, beside the target.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Native {
@@ -90,9 +88,27 @@ fn words_of(text: &str) -> Vec<&str> {
     words
 }
 
+/// A word so that Go splits it off again (`cmd/internal/quoted`); `None` where it can't be written so.
+pub(super) fn quoted(word: &str) -> Option<String> {
+    let plain = !word.is_empty() && !word.chars().any(|c| c.is_whitespace() || c == '\'' || c == '"');
+    match (plain, word.contains('\''), word.contains('"')) {
+        (true, ..) => Some(word.to_owned()),
+        (_, false, _) => Some(format!("'{word}'")),
+        (_, true, false) => Some(format!("\"{word}\"")),
+        (_, true, true) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quoting_is_gos() {
+        assert_eq!(quoted("a b").unwrap(), "'a b'");
+        assert_eq!(quoted("it's b").unwrap(), "\"it's b\"");
+        assert_eq!(quoted("a'b\" c"), None);
+    }
 
     #[test]
     fn goflags() {

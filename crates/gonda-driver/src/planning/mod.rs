@@ -50,9 +50,19 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// What is to be said where a variant was derived.
+    /// What is to be said of it: that the variant was derived, and what is odd about the recipe and not said with a
+    /// selection before this one. A line each.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
+        let odd = self.rendering.warnings.iter().map(|warning| {
+            let help = warning.help.iter().map(|help| format!(": {help}")).collect::<String>();
+            format!("{warning}{help}")
+        });
+        let lines: Vec<String> = self.derived().into_iter().chain(odd).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    fn derived(&self) -> Option<String> {
         let (sibling, file) = (self.derived_from?, self.ci_support.as_ref()?);
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Some(format!(
@@ -83,6 +93,7 @@ impl Selection {
 pub fn select(selected: &Selected) -> Result<Vec<Selection>> {
     let world = DiskWorld { environ: selected.environment.clone(), ..DiskWorld::default() };
     let mut selections = Vec::new();
+    let mut told = Vec::new();
     for target in targets::resolve(selected)? {
         for set in variant_sets(selected, target)? {
             let mut variants = selected.variants.clone();
@@ -100,7 +111,9 @@ pub fn select(selected: &Selected) -> Result<Vec<Selection>> {
                 finalize: selected.finalize,
                 trim_skip: false,
             };
-            let rendering = gonda_recipe::load(&request, &world)?;
+            let mut rendering = gonda_recipe::load(&request, &world)?;
+            rendering.warnings.retain(|warning| !told.contains(warning));
+            told.extend(rendering.warnings.iter().cloned());
             selections.push(Selection {
                 target,
                 ci_support: set.file,

@@ -52,9 +52,8 @@ pub(super) fn defaults(paths: &SeenPaths, settings: &Settings) -> IndexMap<Strin
     let mut set = |name: &str, value: String| {
         block.insert(name.to_owned(), value);
     };
-    let go_path = paths.src_dir.join("gopath");
-    set("GOPATH", path(&go_path));
-    set("GOMODCACHE", path(&go_path.join("pkg").join("mod")));
+    // GOMODCACHE is left to Go: a script that sets a GOPATH of its own finds its modules there.
+    set("GOPATH", path(&paths.src_dir.join("gopath")));
     set("GOBIN", path(&paths.prefix.join("bin")));
     set("GOCACHE", path(&paths.go_cache));
     set("GOTMPDIR", path(&paths.tmp));

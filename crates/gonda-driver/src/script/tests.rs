@@ -90,7 +90,6 @@ fn the_whole_environment_of_v0() {
     case.settings.cpu_count = 2;
     let expected = "\
 GOPATH=/b/work/gopath
-GOMODCACHE=/b/work/gopath/pkg/mod
 GOBIN=/b/host/bin
 GOCACHE=/b/gocache
 GOTMPDIR=/b/tmp

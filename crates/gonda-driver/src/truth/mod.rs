@@ -2,6 +2,7 @@
 //! tells ([`golang`]). The same checks run before gonda writes an archive, and on anybody's package.
 
 pub(crate) mod golang;
+mod known;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::Result;
 use golang::GoFile;
+pub(crate) use known::{Known, compiled};
 
 /// A package's Go programs and libraries by their paths.
 pub type GoPrograms = BTreeMap<String, BuildInfo>;

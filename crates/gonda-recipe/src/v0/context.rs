@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use super::data;
+use super::error::at_line;
 use super::jinja::{Cause, Context, ContextFunction, TemplateError};
 use super::meta::{Contents, Meta};
 use super::modules;
@@ -620,11 +621,27 @@ impl JinjaContext<'_, '_> {
         data::search(&pattern, &text)
     }
 
+    /// A recipe that uses what a `setup.py` computes gets nothing where conda-build, which runs the file, has a value.
+    fn warn_of_computed(&self, file: &str, computed: &[String]) {
+        let text = &self.session.text;
+        let uses = |name: &&String| [format!("'{name}'"), format!("\"{name}\"")].iter().any(|key| text.contains(key));
+        for name in computed.iter().filter(uses) {
+            let line = text.split('\n').position(|line| line.contains("load_setup")).unwrap_or(0);
+            let message = format!("`{file}` computes `{name}`, and gonda runs no Python to find it out");
+            let help = "write the value out in the recipe: `{% set … %}`";
+            self.session.warn(vec![at_line(&self.session.file, text, line, None, message, Some(help))]);
+        }
+    }
+
     fn load_setup_py(&self, args: &Args) -> PyResult {
         let name = args.get(0, "setup_file").map_or_else(|| Ok("setup.py".into()), Value::to_text)?;
         let from_recipe = args.bool(1, "from_recipe_dir", false)?;
         match self.find_file(&name, from_recipe).and_then(|path| self.session.read(&path)) {
-            Some(text) => Ok(super::setup_py::read(&text)),
+            Some(text) => {
+                let read = super::setup_py::read(&text);
+                self.warn_of_computed(&name, &read.computed);
+                Ok(read.data)
+            }
             // A setup.py that is not there yet is no error in conda-build either.
             None => Ok(Value::from(Dict::default())),
         }

@@ -90,6 +90,15 @@ fn syntax_help(message: &str) -> Option<&'static str> {
     if message.starts_with("unexpected end of template") || message.starts_with("unexpected char") {
         return Some("expressions stand between `{{` and `}}`, statements between `{%` and `%}`, text between quotes");
     }
+    if message == "unexpected `}`" {
+        return Some("an expression ends with two braces: `{{ … }}`");
+    }
+    if message.contains("unknown tag `do`") {
+        return Some("conda-build enables no extension of jinja2; write `{% set _ = … %}`");
+    }
+    if message.contains("unknown tag `break`") || message.contains("unknown tag `continue`") {
+        return Some("conda-build enables no extension of jinja2; choose the items with `{% for … in … if … %}`");
+    }
     if message.contains("unknown tag `end") {
         return Some("take it out, or open what it closes before it");
     }
@@ -127,6 +136,9 @@ fn runtime_help(error: &PyError) -> Option<&'static str> {
         }
         ErrorKind::Runtime if error.message.contains("not there to be loaded") => {
             Some("files are looked for in the source, or with `from_recipe_dir=True` beside the recipe")
+        }
+        ErrorKind::Template if error.message.ends_with("not found") => {
+            Some("templates are files of the recipe folder, named relative to it")
         }
         ErrorKind::Limit => Some("templates are limited so that no recipe can use up time or memory"),
         _ => None,
@@ -214,8 +226,16 @@ pub(crate) fn in_file(file: &Path, message: impl Into<String>, help: Option<&str
 pub(crate) fn yaml_message(error: &YamlError, line: Option<&str>) -> (String, Option<&'static str>) {
     let message = format!("the YAML can't be read: {}", lower_first(&error.message));
     let line = line.unwrap_or_default();
+    // `key: value` where a value goes on: the colon that is too many is the first one of the line.
+    let key = line.trim_start().split(':').next().unwrap_or_default();
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
     let help = if line.contains('\t') && line.trim_start_matches(' ').starts_with('\t') {
         Some("YAML may not be indented with tabs; use blanks")
+    } else if error.message.contains("mapping values are not allowed")
+        && is_key
+        && error.column == line.chars().take_while(|c| c.is_whitespace()).count() + key.chars().count()
+    {
+        Some("this line is indented deeper than the one above, which has a value already")
     } else if error.message.contains("mapping values are not allowed") {
         Some("quote text that holds a colon followed by a blank")
     } else if line.contains("{{") || line.contains("{%") || line.contains('{') {

@@ -53,6 +53,7 @@ use self::yaml::Flavor;
 use crate::{ConfigPlatform, Env, Finalize, Output, RecipeError, RecipeErrors, Request, Resolved, World};
 
 pub use self::hash::hash;
+pub use self::jinja::render_template;
 pub use self::version::apply_pin;
 
 /// What stays of a rendered recipe for finalising: what it was rendered from, for finalising renders anew, with the
@@ -64,7 +65,14 @@ pub struct Rendered {
     variants: [Arc<Vec<Arc<Variant>>>; 2],
 }
 
-pub(crate) type Loaded = (Vec<Output>, Option<Vec<String>>, Rendered);
+/// What came of a recipe.
+pub(crate) struct Loaded {
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) channel_sources: Option<Vec<String>>,
+    /// What is odd about it.
+    pub(crate) warnings: Vec<RecipeError>,
+    pub(crate) rendered: Rendered,
+}
 
 pub(crate) fn render(request: &Request, world: &dyn World) -> Result<Loaded, RecipeErrors> {
     let bytes = world
@@ -73,10 +81,11 @@ pub(crate) fn render(request: &Request, world: &dyn World) -> Result<Loaded, Rec
     let text = text::decode(bytes);
     let variants = read_variants(request, world)?;
     let rendered = Rendered { request: request.clone(), text, variants };
-    let outputs = run(&rendered, world, request.finalize, &Plan::default(), Solving::No).map_err(Fail::into_errors)?;
+    let Ran { outputs, warnings } =
+        run(&rendered, world, request.finalize, &Plan::default(), Solving::No).map_err(Fail::into_errors)?;
     let outputs = outputs.into_iter().map(|(output, _)| output).collect();
     let channel_sources = channel_sources(&rendered.variants[1]);
-    Ok((outputs, channel_sources, rendered))
+    Ok(Loaded { outputs, channel_sources, warnings, rendered })
 }
 
 /// What to ask the solver for.
@@ -103,8 +112,8 @@ pub(crate) fn finalize(
     world: &dyn World,
 ) -> Result<Output, RecipeErrors> {
     let plan = plan_for(state, outputs, index, resolved)?;
-    let packages = run(state, world, Finalize::NoSolve, &plan, Solving::Done).map_err(Fail::into_errors)?;
-    let found = packages.into_iter().find(|(_, is_target)| *is_target);
+    let ran = run(state, world, Finalize::NoSolve, &plan, Solving::Done).map_err(Fail::into_errors)?;
+    let found = ran.outputs.into_iter().find(|(_, is_target)| *is_target);
     found.map(|(output, _)| output).ok_or_else(|| lost(state, &outputs[index]).into())
 }
 
@@ -133,14 +142,16 @@ fn lost(state: &Rendered, output: &Output) -> RecipeError {
     )
 }
 
-/// Renders everything; with each output, whether it is the plan's target.
-fn run(
-    state: &Rendered,
-    world: &dyn World,
-    mode: Finalize,
-    plan: &Plan<'_>,
-    solving: Solving,
-) -> Result<Vec<(Output, bool)>, Fail> {
+/// What one rendering gave.
+struct Ran {
+    /// With each output, whether it is the plan's target.
+    outputs: Vec<(Output, bool)>,
+    /// What is odd about the recipe.
+    warnings: Vec<RecipeError>,
+}
+
+/// Renders everything.
+fn run(state: &Rendered, world: &dyn World, mode: Finalize, plan: &Plan<'_>, solving: Solving) -> Result<Ran, Fail> {
     let request = &state.request;
     let session = Session::new(world, &request.recipe, &state.text, &request.build_platform.to_string());
     session.solving.set(solving);
@@ -169,7 +180,7 @@ fn run(
         let is_target = meta.resolved.is_some();
         outputs.push((convert::output(&session, &entry, &meta, request.build_platform)?, is_target));
     }
-    Ok(outputs)
+    Ok(Ran { outputs, warnings: session.warnings.take() })
 }
 
 /// The variants of the files alone, and with those of the command line.

@@ -19,7 +19,7 @@ use super::selector::{Evaluator, Names, SelectableText, Selected};
 use super::spec::Spec;
 use super::used::Keys;
 use super::variant::{self, Variant};
-use crate::{PinnedOutput, World};
+use crate::{PinnedOutput, RecipeError, World};
 
 /// The recipe folder's text as templates and paths have it: `/` between the parts.
 pub(crate) fn path_text(path: &Path) -> String {
@@ -96,6 +96,8 @@ pub(crate) struct Session<'a> {
     used: RefCell<QuickMap<UsedBy, UsedVars>>,
     /// Outputs that are finished, for exact pins.
     pub(crate) pinned: RefCell<Vec<PinnedOutput>>,
+    /// What is odd about the recipe, but no mistake; each once.
+    pub(crate) warnings: RefCell<Vec<RecipeError>>,
     /// Whether environments are solved for real: then no pin is made of a mere requirement.
     pub(crate) solving: Cell<Solving>,
 }
@@ -132,6 +134,7 @@ impl<'a> Session<'a> {
             used: RefCell::default(),
             environ: OnceCell::new(),
             pinned: RefCell::default(),
+            warnings: RefCell::default(),
             solving: Cell::new(Solving::No),
         }
     }
@@ -146,6 +149,16 @@ impl<'a> Session<'a> {
         let namespace = Rc::new(Namespace::new(self, variant, noarch));
         self.namespaces.borrow_mut().insert(key, namespace.clone());
         namespace
+    }
+
+    /// Keeps what is said for the first time.
+    pub(crate) fn warn(&self, warnings: Vec<RecipeError>) {
+        let mut known = self.warnings.borrow_mut();
+        for warning in warnings {
+            if !known.contains(&warning) {
+                known.push(warning);
+            }
+        }
     }
 
     /// How a text is known: the recipe's own parts by their place in it.

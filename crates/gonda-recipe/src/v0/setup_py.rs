@@ -6,8 +6,16 @@ use std::collections::HashMap;
 
 use super::python::{Dict, Key, Value};
 
-/// The literal arguments of the last `setup(…)` call of a file.
-pub(crate) fn read(text: &str) -> Value {
+/// What was read of a file.
+pub(crate) struct Read {
+    /// The literal arguments of its last `setup(…)` call.
+    pub(crate) data: Value,
+    /// The names of its other arguments, whose values only Python knows.
+    pub(crate) computed: Vec<String>,
+}
+
+/// Reads a `setup.py`.
+pub(crate) fn read(text: &str) -> Read {
     let mut names: HashMap<String, Value> = HashMap::new();
     let mut function: Option<&str> = None;
     for line in text.lines() {
@@ -38,11 +46,12 @@ pub(crate) fn read(text: &str) -> Value {
     let call =
         text.rmatch_indices("setup(").find(|(at, _)| !text[..*at].ends_with(|c: char| c == '_' || c.is_alphanumeric()));
     let mut found = Dict::default();
+    let mut computed = Vec::new();
     if let Some((at, word)) = call {
         let mut reader = Reader { rest: &text[at + word.len()..], names: &names, depth: 0 };
-        reader.arguments(&mut found);
+        reader.arguments(&mut found, &mut computed);
     }
-    Value::from(found)
+    Read { data: Value::from(found), computed }
 }
 
 struct Reader<'a> {
@@ -88,7 +97,7 @@ impl Reader<'_> {
     }
 
     /// `name=value, …)`.
-    fn arguments(&mut self, found: &mut Dict) {
+    fn arguments(&mut self, found: &mut Dict, computed: &mut Vec<String>) {
         while !self.sign(')') && !self.rest.is_empty() {
             let before = self.rest;
             if let Some(name) = self.word()
@@ -102,6 +111,7 @@ impl Reader<'_> {
                     _ => {
                         self.rest = start;
                         self.skip();
+                        computed.push(name);
                     }
                 }
             } else {
@@ -244,5 +254,34 @@ impl Reader<'_> {
             }
             rest = chars.as_str();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, data: &str, computed: &[&str]) {
+        let read = read(text);
+        assert_eq!(
+            (read.data.repr(), read.computed),
+            (data.to_owned(), computed.iter().map(ToString::to_string).collect())
+        );
+    }
+
+    #[test]
+    fn what_is_written_out_and_what_is_computed() {
+        check(
+            "setup(name='a', version='1.' '2', py_modules=['a'])",
+            "{'name': 'a', 'version': '1.2', 'py_modules': ['a']}",
+            &[],
+        );
+        check("V = '3'\ndef n():\n    return 'x'\nsetup(name=n(), version=V)", "{'name': 'x', 'version': '3'}", &[]);
+        check(
+            "from m import v\nsetup(\n  name='a',\n  version=v(),\n  install_requires=open('r').read().split(),\n)",
+            "{'name': 'a'}",
+            &["version", "install_requires"],
+        );
+        check("print('no call')", "{}", &[]);
     }
 }

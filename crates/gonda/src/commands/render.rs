@@ -1,5 +1,6 @@
 //! `gonda render`: what would be built.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use gonda_driver::planning::{self, Selected};
@@ -59,12 +60,11 @@ pub(crate) fn run(
         }
     }
     let text = if args.output {
-        lines(
-            outputs
-                .iter()
-                .filter(|(_, output)| !output.skip)
-                .map(|(_, output)| format!("{}/{}", output.subdir(), output.filename())),
-        )
+        // Sorted and each once, as `conda render --output` has them.
+        let kept = outputs.iter().filter(|(_, output)| !output.skip);
+        let files: BTreeSet<String> =
+            kept.map(|(_, output)| format!("{}/{}", output.subdir(), output.filename())).collect();
+        lines(files.into_iter())
     } else {
         match format {
             Format::Json => {

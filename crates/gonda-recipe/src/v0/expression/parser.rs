@@ -33,6 +33,17 @@ impl Parser {
         self.tokens.get(self.at + 1).map(|(token, _)| token)
     }
 
+    /// Where reading is, for [`Parser::named_since`].
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Whether one of the tokens read since then is this name.
+    pub(crate) fn named_since(&self, position: usize, name: &str) -> bool {
+        let read = self.tokens.get(position..self.at.min(self.tokens.len())).unwrap_or_default();
+        read.iter().any(|(token, _)| matches!(token, Token::Name(found) if **found == *name))
+    }
+
     /// The line of the next token.
     pub(crate) fn line(&self) -> usize {
         self.tokens[self.at.min(self.tokens.len() - 1)].1

@@ -8,6 +8,8 @@ use crate::v0::expression::{Expr, Filter};
 #[derive(Debug)]
 pub(crate) struct Template {
     pub(super) nodes: Rc<Vec<Node>>,
+    /// All of its blocks, nested ones too.
+    pub(super) blocks: Vec<Rc<BlockDef>>,
 }
 
 /// A part of a template and the 0-based line it begins on.
@@ -23,18 +25,62 @@ pub(super) type Body = Rc<Vec<Node>>;
 pub(super) enum NodeKind {
     Text(Rc<str>),
     Output(Expr),
-    If { branches: Vec<(Expr, Body)>, otherwise: Option<Body> },
+    If {
+        branches: Vec<(Expr, Body)>,
+        otherwise: Option<Body>,
+    },
     For(Rc<ForLoop>),
-    Set { target: Target, value: Expr },
-    SetBlock { target: Target, filters: Vec<Filter>, body: Body },
-    With { values: Vec<(Target, Expr)>, body: Body },
-    FilterBlock { filters: Vec<Filter>, body: Body },
+    Set {
+        target: Target,
+        value: Expr,
+    },
+    SetBlock {
+        target: Target,
+        filters: Vec<Filter>,
+        body: Body,
+    },
+    With {
+        values: Vec<(Target, Expr)>,
+        body: Body,
+    },
+    FilterBlock {
+        filters: Vec<Filter>,
+        body: Body,
+    },
     Macro(Rc<MacroDef>),
-    CallBlock { caller: Rc<MacroDef>, call: Expr },
-    Include { names: Expr, ignore_missing: bool },
-    Import { name: Expr, target: Rc<str> },
-    FromImport { name: Expr, names: Vec<(Rc<str>, Rc<str>)> },
-    Block(Body),
+    CallBlock {
+        caller: Rc<MacroDef>,
+        call: Expr,
+    },
+    Extends(Expr),
+    Block(Rc<BlockDef>),
+    /// `with_context`: whether the other template sees the names of this one.
+    Include {
+        names: Expr,
+        ignore_missing: bool,
+        with_context: bool,
+    },
+    Import {
+        name: Expr,
+        target: Rc<str>,
+        with_context: bool,
+    },
+    FromImport {
+        name: Expr,
+        names: Vec<(Rc<str>, Rc<str>)>,
+        with_context: bool,
+    },
+}
+
+/// `{% block … %}`.
+#[derive(Debug)]
+pub(super) struct BlockDef {
+    pub(super) name: Rc<str>,
+    /// Whether it sees the names around it, and not those of the template's top alone.
+    pub(super) scoped: bool,
+    /// Whether a template that extends this one must have it.
+    pub(super) required: bool,
+    pub(super) body: Body,
 }
 
 /// `{% for … in … %}`.
@@ -54,6 +100,16 @@ pub(super) struct MacroDef {
     pub(super) name: Rc<str>,
     pub(super) params: Vec<(Rc<str>, Option<Expr>)>,
     pub(super) body: Body,
+    /// Whether the body names `varargs`, `kwargs` and `caller`; without that a macro takes no such arguments.
+    pub(super) takes: Takes,
+}
+
+/// What a macro takes beside its parameters.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Takes {
+    pub(super) varargs: bool,
+    pub(super) kwargs: bool,
+    pub(super) caller: bool,
 }
 
 /// What `set` and `for` assign to.

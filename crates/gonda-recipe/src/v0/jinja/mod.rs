@@ -126,5 +126,39 @@ impl Template {
     }
 }
 
+/// Renders a template in which these names are known, and none of conda-build's functions: what a table of templates is
+/// held against. `strict` as [`Finalize::Bypass`](crate::Finalize::Bypass) is.
+///
+/// # Errors
+/// Python's name of the exception and its message, as gonda has it; `TemplateSyntaxError` for what can't be parsed.
+pub fn render_template(
+    source: &str,
+    names: &serde_json::Map<String, serde_json::Value>,
+    strict: bool,
+) -> Result<String, (&'static str, String)> {
+    struct Names<'n>(&'n serde_json::Map<String, serde_json::Value>);
+
+    impl Context for Names<'_> {
+        fn lookup(&self, name: &str) -> Option<Value> {
+            self.0.get(name).map(super::python::from_json)
+        }
+
+        fn load(&self, _name: &str) -> Option<Result<String, TemplateError>> {
+            None
+        }
+
+        fn call(&self, function: &'static str, _args: &Args) -> PyResult {
+            Err(PyError::type_error(format!("`{function}` is no function here")))
+        }
+    }
+
+    let told = |error: TemplateError| match error.cause {
+        Cause::Syntax(message) => ("TemplateSyntaxError", message),
+        Cause::Runtime(error) => (error.kind.python_name(), error.message),
+    };
+    let template = Template::parse(source).map_err(told)?;
+    template.render(&Names(names), strict).map(|rendered| rendered.text).map_err(told)
+}
+
 #[cfg(test)]
 mod tests;

@@ -2,21 +2,22 @@
 
 use std::rc::Rc;
 
-use super::ast::{Body, ForLoop, MacroDef, Node, NodeKind, Target, Template};
+use super::ast::{BlockDef, Body, ForLoop, MacroDef, Node, NodeKind, Takes, Target, Template};
 use super::lexer::tokenize;
 use crate::v0::expression::{self, Dialect, Expr, Parsed, SyntaxError, Token};
 
 pub(super) fn parse(source: &str) -> Result<Template, SyntaxError> {
     let input = expression::Parser::new(Dialect::Template, tokenize(source)?);
-    let mut parser = Parser { input, open: Vec::new() };
+    let mut parser = Parser { input, open: Vec::new(), blocks: Vec::new() };
     let nodes = parser.body(&[])?;
-    Ok(Template { nodes })
+    Ok(Template { nodes, blocks: parser.blocks })
 }
 
 struct Parser {
     input: expression::Parser,
     /// Names of the statements that are open.
     open: Vec<String>,
+    blocks: Vec<Rc<BlockDef>>,
 }
 
 impl Parser {
@@ -111,8 +112,7 @@ impl Parser {
             "macro" => {
                 let name = self.input.name()?;
                 let params = self.signature()?;
-                let body = self.block("macro")?;
-                Ok(NodeKind::Macro(Rc::new(MacroDef { name, params, body })))
+                self.macro_body("macro", name, params).map(NodeKind::Macro)
             }
             "call" => {
                 let params = if self.input.is_sign("(") { self.signature()? } else { Vec::new() };
@@ -120,8 +120,13 @@ impl Parser {
                 if !matches!(call, Expr::Call(..)) {
                     return self.input.fail("expected call");
                 }
-                let body = self.block("call")?;
-                Ok(NodeKind::CallBlock { caller: Rc::new(MacroDef { name: Rc::from("caller"), params, body }), call })
+                let caller = self.macro_body("call", Rc::from("caller"), params)?;
+                Ok(NodeKind::CallBlock { caller, call })
+            }
+            "extends" => {
+                let name = self.input.expression()?;
+                self.statement_end()?;
+                Ok(NodeKind::Extends(name))
             }
             "include" => {
                 let names = self.input.expression()?;
@@ -129,17 +134,17 @@ impl Parser {
                 if ignore_missing {
                     self.input.expect_word("missing")?;
                 }
-                self.import_context();
+                let with_context = self.import_context().unwrap_or(true);
                 self.statement_end()?;
-                Ok(NodeKind::Include { names, ignore_missing })
+                Ok(NodeKind::Include { names, ignore_missing, with_context })
             }
             "import" => {
                 let name = self.input.expression()?;
                 self.input.expect_word("as")?;
                 let target = self.input.name()?;
-                self.import_context();
+                let with_context = self.import_context().unwrap_or(false);
                 self.statement_end()?;
-                Ok(NodeKind::Import { name, target })
+                Ok(NodeKind::Import { name, target, with_context })
             }
             "from" => {
                 let name = self.input.expression()?;
@@ -154,20 +159,32 @@ impl Parser {
                         break;
                     }
                 }
-                self.import_context();
+                let with_context = self.import_context().unwrap_or(false);
                 self.statement_end()?;
-                Ok(NodeKind::FromImport { name, names })
+                Ok(NodeKind::FromImport { name, names, with_context })
             }
             "block" => {
-                self.input.name()?;
-                while matches!(self.input.peek(), Token::Name(_)) {
-                    self.input.next();
+                let name = self.input.name()?;
+                if self.blocks.iter().any(|block| block.name == name) {
+                    return self.input.fail(format!("block `{name}` defined twice"));
                 }
-                Ok(NodeKind::Block(self.block("block")?))
+                let (mut scoped, mut required) = (false, false);
+                while *self.input.peek() != Token::StatementEnd {
+                    let flag = if self.input.is_word("scoped") { &mut scoped } else { &mut required };
+                    *flag = true;
+                    if !self.input.word("scoped") {
+                        self.input.expect_word("required")?;
+                    }
+                }
+                let body = self.block("block")?;
+                let block = Rc::new(BlockDef { name, scoped, required, body });
+                self.blocks.push(block.clone());
+                Ok(NodeKind::Block(block))
             }
+            // Nothing is escaped that isn't asked for; the body has a scope of its own.
             "autoescape" => {
                 self.input.expression()?;
-                Ok(NodeKind::Block(self.block("autoescape")?))
+                Ok(NodeKind::With { values: Vec::new(), body: self.block("autoescape")? })
             }
             other => {
                 let open = self.open.last().map(|tag| format!("; `{tag}` is open and wants `end{tag}`"));
@@ -177,11 +194,21 @@ impl Parser {
         }
     }
 
-    /// `with context` and `without context`, which make no difference to globals.
-    fn import_context(&mut self) {
-        if !self.input.words("with", "context") {
-            self.input.words("without", "context");
+    /// `with context` (true) and `without context` (false).
+    fn import_context(&mut self) -> Option<bool> {
+        if self.input.words("with", "context") {
+            return Some(true);
         }
+        self.input.words("without", "context").then_some(false)
+    }
+
+    /// A macro's body and its end.
+    fn macro_body(&mut self, tag: &str, name: Rc<str>, params: Vec<(Rc<str>, Option<Expr>)>) -> Parsed<Rc<MacroDef>> {
+        let start = self.input.position();
+        let body = self.block(tag)?;
+        let names = |name: &str| self.input.named_since(start, name);
+        let takes = Takes { varargs: names("varargs"), kwargs: names("kwargs"), caller: names("caller") };
+        Ok(Rc::new(MacroDef { name, params, body, takes }))
     }
 
     fn if_statement(&mut self) -> Parsed<NodeKind> {

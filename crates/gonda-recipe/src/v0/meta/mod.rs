@@ -1,6 +1,7 @@
 //! A recipe, or one output of it, under one variant: its parsed text and what follows from it (metadata.py `MetaData`).
 
 mod build;
+mod fields;
 mod parse;
 mod text;
 

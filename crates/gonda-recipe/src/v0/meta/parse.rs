@@ -243,6 +243,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
             )));
         }
     };
+    session.warn(super::fields::unknown(session, &meta));
     let mut failures: Vec<Fail> = Vec::new();
     for section in SECTIONS {
         let Some(value) = lookup_mut(&mut meta, section) else { continue };
@@ -304,7 +305,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
             failures.push(Fail::fatal(place(
                 &[section, key, &position.to_string()],
                 format!("`{section}/{key}` holds a mapping, but requirements are text"),
-                "pip requirements can't be given here; is there a colon in the line?",
+                "expressions stand between two braces, text with a colon between quotes; pip's requirements can't be given here",
             )));
         }
     }

@@ -128,8 +128,8 @@ pub(crate) fn format_value(value: &Value, spec: &str) -> PyResult<String> {
     };
     match value {
         Value::Int(_) | Value::Bool(_) if !matches!(spec.kind, Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) => {
-            if matches!(value, Value::Bool(_)) && spec.kind.is_none() {
-                return spec.finish("", &value.to_text()?, false);
+            if spec.precision.is_some() {
+                return Err(PyError::value_error("Precision not allowed in integer format specifier"));
             }
             let number = match value {
                 Value::Int(number) => *number,
@@ -175,6 +175,13 @@ pub(crate) fn format_value(value: &Value, spec: &str) -> PyResult<String> {
             if let Some(kind) = spec.kind.filter(|kind| *kind != 's') {
                 return Err(unknown(kind));
             }
+            if !matches!(other, Value::Str(_) | Value::Undefined(_)) {
+                let name = other.type_name();
+                return Err(PyError::type_error(format!("unsupported format string passed to {name}.__format__")));
+            }
+            if spec.sign.is_some() || spec.align == Some('=') || spec.alternate || spec.grouping.is_some() {
+                return Err(PyError::value_error("a format for numbers was given for text"));
+            }
             let text = other.to_text()?;
             let text: String = match spec.precision {
                 Some(precision) => text.chars().take(precision).collect(),
@@ -196,6 +203,8 @@ fn sign_text(negative: bool, sign: Option<char>) -> &'static str {
 
 fn group(digits: &str, separator: Option<char>) -> String {
     let Some(separator) = separator else { return digits.to_owned() };
+    // Of `1e-07`, nothing.
+    let (digits, exponent) = digits.split_at(digits.find(['e', 'E']).unwrap_or(digits.len()));
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
@@ -203,7 +212,7 @@ fn group(digits: &str, separator: Option<char>) -> String {
         }
         out.push(c);
     }
-    out
+    out + exponent
 }
 
 fn float_body(number: f64, kind: char, precision: usize, alternate: bool) -> String {
@@ -300,7 +309,8 @@ pub(crate) fn percent_format(format: &str, values: &Value) -> PyResult<String> {
                 .map(Some)
                 .ok_or_else(|| PyError::limit(format!("a width or precision of {digits} is too large")))
         };
-        let width = number(&mut i)?.unwrap_or(0);
+        let given_width = number(&mut i)?;
+        let width = given_width.unwrap_or(0);
         let precision = if chars.get(i) == Some(&'.') {
             i += 1;
             Some(number(&mut i)?.unwrap_or(0))
@@ -312,7 +322,7 @@ pub(crate) fn percent_format(format: &str, values: &Value) -> PyResult<String> {
         }
         let kind = *chars.get(i).ok_or_else(|| PyError::value_error("incomplete format"))?;
         i += 1;
-        if kind == '%' {
+        if kind == '%' && flags.is_empty() && given_width.is_none() && precision.is_none() && keyed.is_none() {
             out.push('%');
             continue;
         }
@@ -327,7 +337,9 @@ pub(crate) fn percent_format(format: &str, values: &Value) -> PyResult<String> {
             return Err(PyError::limit("a formatted text is too long"));
         }
     }
-    if !used_key && next.next().is_some() && !matches!(values, Value::Dict(_)) {
+    // All that has items but for text and tuples may be a mapping to Python, and need not be used up.
+    let may_be_mapping = matches!(values, Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Object(_));
+    if !used_key && next.next().is_some() && !may_be_mapping {
         return Err(PyError::type_error("not all arguments converted during string formatting"));
     }
     Ok(out)
@@ -358,7 +370,8 @@ fn percent_item(value: &Value, kind: char, flags: &str, width: usize, precision:
                 Value::Bool(flag) => i64::from(*flag),
                 Value::Float(number) if matches!(kind, 'd' | 'i' | 'u') => number.trunc() as i64,
                 Value::Undefined(undefined) => undefined.used().map(|()| 0)?,
-                Value::Str(text) if kind == 'c' => return spec.finish("", text, false),
+                Value::Str(text) if kind == 'c' && text.chars().count() == 1 => return spec.finish("", text, false),
+                _ if kind == 'c' => return Err(PyError::type_error("%c requires int or char")),
                 other => {
                     return Err(PyError::type_error(format!(
                         "%{kind} format: a real number is required, not {}",
@@ -371,6 +384,7 @@ fn percent_item(value: &Value, kind: char, flags: &str, width: usize, precision:
                 'x' => format!("{magnitude:x}"),
                 'X' => format!("{magnitude:X}"),
                 'o' => format!("{magnitude:o}"),
+                // Of a code, the character.
                 'c' => u32::try_from(magnitude).ok().and_then(char::from_u32).map(String::from).unwrap_or_default(),
                 _ => magnitude.to_string(),
             };
@@ -378,7 +392,13 @@ fn percent_item(value: &Value, kind: char, flags: &str, width: usize, precision:
                 Some(precision) => pad(&body, "rjust", precision, '0')?,
                 None => body,
             };
-            spec.finish(sign_text(number < 0, spec.sign), &body, true)
+            let base = match kind {
+                'x' if spec.alternate => "0x",
+                'X' if spec.alternate => "0X",
+                'o' if spec.alternate => "0o",
+                _ => "",
+            };
+            spec.finish(&format!("{}{base}", sign_text(number < 0, spec.sign)), &body, true)
         }
         'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
             let number = match value {
@@ -399,11 +419,17 @@ fn percent_item(value: &Value, kind: char, flags: &str, width: usize, precision:
 
 /// Python's `text.format(…)`.
 pub(crate) fn format_method(text: &str, args: &Args) -> PyResult<String> {
-    let mut automatic = 0;
-    format_fields(text, args, &mut automatic, 0)
+    format_fields(text, args, &mut Numbering::default(), 0)
 }
 
-fn format_fields(text: &str, args: &Args, automatic: &mut usize, depth: usize) -> PyResult<String> {
+/// How the fields of a format are numbered: all by their order, or all by their names.
+#[derive(Default)]
+struct Numbering {
+    automatic: usize,
+    manual: bool,
+}
+
+fn format_fields(text: &str, args: &Args, numbering: &mut Numbering, depth: usize) -> PyResult<String> {
     if depth > 2 {
         return Err(PyError::value_error("Max string recursion exceeded"));
     }
@@ -439,7 +465,7 @@ fn format_fields(text: &str, args: &Args, automatic: &mut usize, depth: usize) -
                     return Err(PyError::value_error("expected '}' before end of string"));
                 }
                 let field: String = chars[i + 1..end].iter().collect();
-                out.push_str(&format_field(&field, args, automatic, depth)?);
+                out.push_str(&format_field(&field, args, numbering, depth)?);
                 if out.len() > super::MAX_LENGTH {
                     return Err(PyError::limit("a formatted text is too long"));
                 }
@@ -454,7 +480,7 @@ fn format_fields(text: &str, args: &Args, automatic: &mut usize, depth: usize) -
     Ok(out)
 }
 
-fn format_field(field: &str, args: &Args, automatic: &mut usize, depth: usize) -> PyResult<String> {
+fn format_field(field: &str, args: &Args, numbering: &mut Numbering, depth: usize) -> PyResult<String> {
     let (head, spec) = field.split_once(':').unwrap_or((field, ""));
     let (head, conversion) = match head.split_once('!') {
         Some((head, conversion)) => (head, Some(conversion)),
@@ -464,10 +490,20 @@ fn format_field(field: &str, args: &Args, automatic: &mut usize, depth: usize) -
     let (name, mut path) = head.split_at(split);
     let missing = |name: &str| PyError::new(ErrorKind::Lookup, format!("'{name}'"));
     let out_of_range = || PyError::new(ErrorKind::Lookup, "Replacement index out of range for positional args tuple");
+    let switched = |from: &str, to: &str| PyError::value_error(format!("cannot switch from {from} to {to}"));
+    const AUTOMATIC: &str = "automatic field numbering";
+    const MANUAL: &str = "manual field specification";
     let mut value = if name.is_empty() {
-        *automatic += 1;
-        args.positional.get(*automatic - 1).cloned().ok_or_else(out_of_range)?
+        if numbering.manual {
+            return Err(switched(MANUAL, AUTOMATIC));
+        }
+        numbering.automatic += 1;
+        args.positional.get(numbering.automatic - 1).cloned().ok_or_else(out_of_range)?
     } else if let Ok(index) = name.parse::<usize>() {
+        if numbering.automatic > 0 {
+            return Err(switched(AUTOMATIC, MANUAL));
+        }
+        numbering.manual = true;
         args.positional.get(index).cloned().ok_or_else(out_of_range)?
     } else {
         args.named(name).cloned().ok_or_else(|| missing(name))?
@@ -493,6 +529,6 @@ fn format_field(field: &str, args: &Args, automatic: &mut usize, depth: usize) -
         Some("s") => value = Value::Str(value.to_text()?),
         Some(_) => return Err(PyError::value_error("bad conversion in format string")),
     }
-    let spec = if spec.contains('{') { format_fields(spec, args, automatic, depth + 1)? } else { spec.to_owned() };
+    let spec = if spec.contains('{') { format_fields(spec, args, numbering, depth + 1)? } else { spec.to_owned() };
     format_value(&value, &spec)
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::ops::{equal, iterate, order};
+use super::translation::{make_translation, translate};
 use super::value::{Args, Dict, ErrorKind, Key, PyError, PyResult, Value};
 use super::{MAX_LENGTH, format_method};
 
@@ -27,6 +28,7 @@ const STR: &[&str] = &[
     "isidentifier",
     "islower",
     "isnumeric",
+    "isprintable",
     "isspace",
     "istitle",
     "isupper",
@@ -34,6 +36,7 @@ const STR: &[&str] = &[
     "ljust",
     "lower",
     "lstrip",
+    "maketrans",
     "partition",
     "removeprefix",
     "removesuffix",
@@ -50,6 +53,7 @@ const STR: &[&str] = &[
     "strip",
     "swapcase",
     "title",
+    "translate",
     "upper",
     "zfill",
 ];
@@ -88,7 +92,8 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
     };
     let character = |c: fn(char) -> bool| Value::Bool(!text.is_empty() && text.chars().all(c));
     Ok(match name {
-        "lower" | "casefold" => Value::from(text.to_lowercase()),
+        "lower" => Value::from(text.to_lowercase()),
+        "casefold" => Value::from(text.to_lowercase().replace('ß', "ss")),
         "upper" => Value::from(text.to_uppercase()),
         "title" => Value::from(title(text)),
         "capitalize" => {
@@ -141,8 +146,12 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
             })
         }
         "startswith" | "endswith" => {
-            let text = part_of(text, args)?.0;
-            let test = |part: &str| if name == "startswith" { text.starts_with(part) } else { text.ends_with(part) };
+            let searched = part_of(text, args)?.map(|(part, _)| part);
+            let test = |part: &str| {
+                searched.is_some_and(
+                    |text| if name == "startswith" { text.starts_with(part) } else { text.ends_with(part) },
+                )
+            };
             let found = match args.get(0, "prefix") {
                 Some(Value::Tuple(parts)) => {
                     parts.iter().map(text_of).collect::<PyResult<Vec<_>>>()?.iter().any(|part| test(part))
@@ -160,15 +169,20 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
         }
         "find" | "rfind" | "index" | "rindex" => {
             let part = args.str(0, "sub", name)?;
-            let (rest, offset) = part_of(text, args)?;
-            let found = if name.starts_with('r') { rest.rfind(&*part) } else { rest.find(&*part) };
+            let found = part_of(text, args)?.and_then(|(rest, offset)| {
+                let found = if name.starts_with('r') { rest.rfind(&*part) } else { rest.find(&*part) };
+                found.map(|position| offset + position)
+            });
             match found {
-                Some(position) => Value::from(text[..offset + position].chars().count()),
+                Some(position) => Value::from(text[..position].chars().count()),
                 None if name.ends_with("find") => Value::Int(-1),
                 None => return Err(PyError::value_error("substring not found")),
             }
         }
-        "count" => Value::from(part_of(text, args)?.0.matches(&*args.str(0, "sub", name)?).count()),
+        "count" => {
+            let part = args.str(0, "sub", name)?;
+            Value::from(part_of(text, args)?.map_or(0, |(text, _)| text.matches(&*part).count()))
+        }
         "join" => {
             let items = args.get(0, "iterable").map(iterate).transpose()?.unwrap_or_default();
             let mut joined = String::new();
@@ -203,11 +217,18 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
         }
         "zfill" | "ljust" | "rjust" | "center" => {
             let width = usize::try_from(args.int(0, "width", 0)?).unwrap_or(0);
-            let fill = optional_text(1, "fillchar")?.and_then(|fill| fill.chars().next()).unwrap_or(' ');
+            let fill = optional_text(1, "fillchar")?.unwrap_or_else(|| Rc::from(" "));
+            let mut fill = fill.chars();
+            let (Some(fill), None) = (fill.next(), fill.next()) else {
+                return Err(PyError::type_error("The fill character must be exactly one character long"));
+            };
             Value::from(pad(text, name, width, fill)?)
         }
         "partition" | "rpartition" => {
             let separator = args.str(0, "sep", name)?;
+            if separator.is_empty() {
+                return Err(PyError::value_error("empty separator"));
+            }
             let position = if name == "partition" { text.find(&*separator) } else { text.rfind(&*separator) };
             let (a, b, c) = match position {
                 Some(at) => (&text[..at], &*separator, &text[at + separator.len()..]),
@@ -245,6 +266,9 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
         "isalpha" => character(char::is_alphabetic),
         "isalnum" => character(char::is_alphanumeric),
         "isspace" => character(is_space),
+        "isprintable" => Value::Bool(text.chars().all(is_printable)),
+        "maketrans" => make_translation(args)?,
+        "translate" => translate(text, args)?,
         "isascii" => Value::Bool(text.is_ascii()),
         "islower" => Value::Bool(text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase)),
         "isupper" => Value::Bool(text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase)),
@@ -259,10 +283,16 @@ fn str_method(text: &Rc<str>, name: &str, args: &Args) -> PyResult {
     })
 }
 
-/// What `start` and `end`, the second and third argument of a search, leave of a text, and the byte that it begins at.
-fn part_of<'t>(text: &'t str, args: &Args) -> PyResult<(&'t str, usize)> {
+/// Whether Python's `repr` shows a character as it is: no control, format or separating character but the blank.
+pub(super) fn is_printable(c: char) -> bool {
+    c == ' ' || !(c.is_control() || c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{feff}'))
+}
+
+/// What `start` and `end`, the second and third argument of a search, leave of a text, and the byte that it begins at;
+/// nothing, not even an empty text, if it would begin behind its end.
+fn part_of<'t>(text: &'t str, args: &Args) -> PyResult<Option<(&'t str, usize)>> {
     if args.positional.len() < 2 {
-        return Ok((text, 0));
+        return Ok(Some((text, 0)));
     }
     let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
     let byte = |index: i64| {
@@ -274,8 +304,9 @@ fn part_of<'t>(text: &'t str, args: &Args) -> PyResult<(&'t str, usize)> {
         None | Some(Value::None) => Ok(default),
         Some(_) => args.int(index, "", default),
     };
-    let (start, end) = (byte(bound(1, 0)?), byte(bound(2, length)?));
-    Ok((text.get(start..end).unwrap_or_default(), start))
+    let from = bound(1, 0)?;
+    let (start, end) = (byte(from), byte(bound(2, length)?));
+    Ok(text.get(start..end).filter(|_| from <= length).map(|part| (part, start)))
 }
 
 fn text_of(value: &Value) -> PyResult<Rc<str>> {
@@ -290,7 +321,7 @@ pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
-pub(crate) fn title(text: &str) -> String {
+fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
     for c in text.chars() {
@@ -502,9 +533,12 @@ fn dict_method(items: &Rc<RefCell<Dict>>, name: &str, args: &Args) -> PyResult {
                 }
                 Some(other) => {
                     for pair in iterate(other)? {
-                        let pair = iterate(&pair)?;
-                        if let [key, value] = pair.as_slice() {
-                            added.push((Key::new(key)?, value.clone()));
+                        match iterate(&pair)?.as_slice() {
+                            [key, value] => added.push((Key::new(key)?, value.clone())),
+                            other => {
+                                let message = format!("a dictionary is updated by pairs, not by {} items", other.len());
+                                return Err(PyError::value_error(message));
+                            }
                         }
                     }
                 }

@@ -9,11 +9,12 @@ mod builtins;
 mod format;
 mod methods;
 mod ops;
+mod translation;
 mod value;
 
 pub(crate) use builtins::{convert, parse_int, to_float, to_int};
 pub(crate) use format::{float_repr, format_method, percent_format};
-pub(crate) use methods::{call_method, sort, title};
+pub(crate) use methods::{call_method, sort};
 pub(crate) use ops::{
     BinaryOp, CompareOp, binary, compare, contains, equal, get_attribute, get_item, get_slice, iterate, length, negate,
     order, truth,

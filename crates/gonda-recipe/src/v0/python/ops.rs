@@ -446,10 +446,27 @@ fn floats(op: BinaryOp, a: f64, b: f64) -> PyResult {
         BinaryOp::Div if b == 0.0 => return Err(zero()),
         BinaryOp::FloorDiv | BinaryOp::Mod if b == 0.0 => return Err(zero()),
         BinaryOp::Div => a / b,
-        BinaryOp::FloorDiv => (a / b).floor(),
-        BinaryOp::Mod => a - b * (a / b).floor(),
+        BinaryOp::FloorDiv => {
+            let rest = remainder(a, b);
+            let quotient = (a - rest) / b;
+            let whole = quotient.floor();
+            if quotient - whole > 0.5 { whole + 1.0 } else { whole }
+        }
+        BinaryOp::Mod => remainder(a, b),
         BinaryOp::Pow => a.powf(b),
     }))
+}
+
+/// What is left of a float, with the divisor's sign (CPython's `float_rem`).
+fn remainder(a: f64, b: f64) -> f64 {
+    let rest = a % b;
+    if rest == 0.0 {
+        0.0_f64.copysign(b)
+    } else if (b < 0.0) != (rest < 0.0) {
+        rest + b
+    } else {
+        rest
+    }
 }
 
 /// Python's `x[key]`; `Ok(None)` where there is no such item.
@@ -562,10 +579,23 @@ pub(crate) fn get_attribute(value: &Value, name: &str) -> PyResult<Option<Value>
             Ok(Some(Value::None))
         }
         Value::Object(object) => Ok(object.attribute(name)),
+        Value::Int(_) | Value::Bool(_) | Value::Float(_) => Ok(part_of_number(value, name)),
         other if methods::has_method(other, name) => {
             Ok(Some(Value::object(BoundMethod { value: other.clone(), name: Rc::from(name) })))
         }
         _ => Ok(None),
+    }
+}
+
+fn part_of_number(value: &Value, name: &str) -> Option<Value> {
+    match (value, name) {
+        (Value::Float(_), "real") => Some(value.clone()),
+        (Value::Float(_), "imag") => Some(Value::Float(0.0)),
+        (Value::Float(_), _) => None,
+        (_, "real" | "numerator") => to_index(value).map(Value::Int),
+        (_, "imag") => Some(Value::Int(0)),
+        (_, "denominator") => Some(Value::Int(1)),
+        _ => None,
     }
 }
 

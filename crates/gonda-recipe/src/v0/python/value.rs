@@ -436,7 +436,9 @@ impl Value {
         };
         match self {
             Self::Undefined(undefined) => {
-                let _ = undefined.used();
+                if undefined.used().is_err() {
+                    out.push_str("Undefined");
+                }
             }
             Self::None => out.push_str("None"),
             Self::Bool(true) => out.push_str("True"),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::objects::{Loop, Macro, builtin};
+use super::objects::{BlockReference, Loop, Macro, builtin};
 use super::{ContextFunction, Evaluator};
 use crate::v0::expression::{self, CallArgs, Expr, Filter, Scope, not_callable};
 use crate::v0::jinja::filters::{apply_filter, apply_test};
@@ -11,7 +11,10 @@ use crate::v0::python::{Args, MAX_LENGTH, PyError, PyResult, Value, get_attribut
 impl Scope for Evaluator<'_> {
     fn name(&mut self, name: &Rc<str>) -> PyResult {
         let found = self.scope.get(name).or_else(|| self.context.lookup(name)).or_else(|| builtin(name));
-        Ok(found.unwrap_or_else(|| self.undefined(name, format!("'{name}' is undefined"))))
+        Ok(found.unwrap_or_else(|| match &**name {
+            "self" => self.own_blocks(),
+            name => self.undefined(name, format!("'{name}' is undefined")),
+        }))
     }
 
     /// An attribute, else an item, else undefined.
@@ -34,6 +37,9 @@ impl Scope for Evaluator<'_> {
                 }
                 if let Some(called) = object.as_any().downcast_ref::<Loop>() {
                     return self.recurse(called, args);
+                }
+                if let Some(called) = object.as_any().downcast_ref::<BlockReference>() {
+                    return self.call_block(called);
                 }
                 match object.as_any().downcast_ref::<ContextFunction>() {
                     Some(ContextFunction(name)) => self.context.call(name, args),

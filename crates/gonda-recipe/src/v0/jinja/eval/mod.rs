@@ -2,6 +2,7 @@
 //! own.
 
 mod expressions;
+mod inheritance;
 mod objects;
 
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ use crate::v0::python::{
     Args, Dict, ErrorKind, Key, MAX_LENGTH, PyError, PyResult, Recorder, Undefined, Value, get_attribute, iterate,
     truth,
 };
+use inheritance::Family;
 pub(crate) use objects::Function;
 use objects::{Loop, Macro, Namespace};
 
@@ -66,6 +68,8 @@ pub(super) struct Evaluator<'a> {
     steps: usize,
     depth: usize,
     templates: usize,
+    /// The template being rendered and those that it extends.
+    family: Family,
     /// How many macros, blocks and other templates are being rendered into a text of their own.
     captures: usize,
     /// A mistake in another template, kept while it passes as a Python error.
@@ -74,10 +78,12 @@ pub(super) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(context: &'a dyn Context, recorder: Option<Rc<Recorder>>) -> Self {
+        let scope = Rc::new(Scope { names: RefCell::default(), outer: None });
         Self {
             context,
             recorder,
-            scope: Rc::new(Scope { names: RefCell::default(), outer: None }),
+            family: Family::new(&scope),
+            scope,
             out: String::new(),
             marks: Vec::new(),
             line: 0,
@@ -90,7 +96,7 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(super) fn run(&mut self, template: &Template) -> Result<(String, Vec<Mark>), TemplateError> {
-        match self.nodes(&template.nodes) {
+        match self.family(template) {
             Ok(()) => Ok((std::mem::take(&mut self.out), std::mem::take(&mut self.marks))),
             Err(error) => {
                 Err(self.inner.take().unwrap_or(TemplateError { line: self.line, cause: Cause::Runtime(error) }))
@@ -117,6 +123,9 @@ impl<'a> Evaluator<'a> {
     }
 
     fn write(&mut self, text: &str) -> PyResult<()> {
+        if self.family.is_silent() {
+            return Ok(());
+        }
         if self.out.len() + text.len() > MAX_LENGTH {
             return Err(PyError::limit(format!("the rendered template is longer than {MAX_LENGTH} bytes")));
         }
@@ -149,6 +158,7 @@ impl<'a> Evaluator<'a> {
 
     fn node(&mut self, node: &Node) -> PyResult<()> {
         match &node.kind {
+            NodeKind::Text(_) | NodeKind::Output(_) | NodeKind::Block(_) if self.family.is_silent() => Ok(()),
             NodeKind::Text(text) => self.write(text),
             NodeKind::Output(value) => {
                 let text = self.eval(value)?.to_text()?;
@@ -203,14 +213,18 @@ impl<'a> Evaluator<'a> {
                 let text = self.call(&function, &args)?.to_text()?;
                 self.write(&text)
             }
-            NodeKind::Include { names, ignore_missing } => self.include(names, *ignore_missing),
-            NodeKind::Import { name, target } => {
-                let module = self.import(name)?;
+            NodeKind::Extends(name) => self.extends(name),
+            NodeKind::Block(block) => self.block(block),
+            NodeKind::Include { names, ignore_missing, with_context } => {
+                self.include(names, *ignore_missing, *with_context)
+            }
+            NodeKind::Import { name, target, with_context } => {
+                let module = self.import(name, *with_context)?;
                 self.scope.set(target, module);
                 Ok(())
             }
-            NodeKind::FromImport { name, names } => {
-                let module = self.import(name)?;
+            NodeKind::FromImport { name, names, with_context } => {
+                let module = self.import(name, *with_context)?;
                 for (original, alias) in names {
                     let value = get_attribute(&module, original)?.unwrap_or_else(|| {
                         self.undefined(original, format!("the imported template has no `{original}`"))
@@ -219,7 +233,6 @@ impl<'a> Evaluator<'a> {
                 }
                 Ok(())
             }
-            NodeKind::Block(body) => self.nodes(body),
         }
     }
 
@@ -271,7 +284,8 @@ impl<'a> Evaluator<'a> {
             self.step()?;
             self.scope = Scope::inside(outer);
             let recursion = statement.recursive.then(|| (statement.clone(), outer.clone()));
-            let state = Loop { index, items: all.clone(), changed: changed.clone(), depth, recursion };
+            let recorder = self.recorder.clone();
+            let state = Loop { index, items: all.clone(), changed: changed.clone(), depth, recursion, recorder };
             self.scope.set(&name, Value::object(state));
             self.assign(target, item.clone())?;
             self.nodes(&statement.body)?;
@@ -329,7 +343,9 @@ impl<'a> Evaluator<'a> {
     fn captured(&mut self, render: impl FnOnce(&mut Self) -> PyResult<()>) -> PyResult<String> {
         let out = std::mem::take(&mut self.out);
         self.captures += 1;
+        let silent = self.family.be_silent(false);
         let result = render(self);
+        self.family.be_silent(silent);
         self.captures -= 1;
         let text = std::mem::replace(&mut self.out, out);
         result.map(|()| text)
@@ -342,20 +358,34 @@ impl<'a> Evaluator<'a> {
     fn call_macro(&mut self, called: &Macro, args: &Args) -> PyResult {
         let definition = &called.definition;
         let scope = Scope::inside(&called.scope);
-        let mut rest = args.positional.iter().skip(definition.params.len()).cloned().peekable();
+        let rest: Vec<Value> = args.positional.iter().skip(definition.params.len()).cloned().collect();
         let known = |name: &str| definition.params.iter().any(|(param, _)| &**param == name);
+        let takes = definition.takes;
         let mut named: Dict = Dict::default();
+        if takes.caller && !known("caller") {
+            scope.set(&Rc::from("caller"), self.undefined("caller", "No caller defined".to_owned()));
+        }
         for (name, value) in &args.named {
-            if &**name == "caller" {
+            if known(name) {
+                continue;
+            }
+            if &**name == "caller" && takes.caller {
                 scope.set(name, value.clone());
-            } else if !known(name) {
+            } else if takes.kwargs {
                 named.insert(Key::text(name), value.clone());
+            } else {
+                let message = format!("macro '{}' takes no keyword argument '{name}'", definition.name);
+                return Err(PyError::type_error(message));
             }
         }
-        if rest.peek().is_some() {
-            scope.set(&Rc::from("varargs"), Value::tuple(rest.collect()));
+        if takes.varargs {
+            scope.set(&Rc::from("varargs"), Value::tuple(rest));
+        } else if !rest.is_empty() {
+            let most = definition.params.len();
+            let message = format!("macro '{}' takes not more than {most} argument(s)", definition.name);
+            return Err(PyError::type_error(message));
         }
-        if !named.is_empty() {
+        if takes.kwargs {
             scope.set(&Rc::from("kwargs"), Value::from(named));
         }
         let outer = std::mem::replace(&mut self.scope, scope);
@@ -396,7 +426,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn include(&mut self, names: &Expr, ignore_missing: bool) -> PyResult<()> {
+    fn include(&mut self, names: &Expr, ignore_missing: bool, with_context: bool) -> PyResult<()> {
         let names = match self.eval(names)? {
             name @ Value::Str(_) => vec![name],
             several => iterate(&several)?,
@@ -404,10 +434,7 @@ impl<'a> Evaluator<'a> {
         for name in &names {
             if let Some(template) = self.load(&name.to_text()?)? {
                 self.captures += 1;
-                let inner = Scope::inside(&self.scope);
-                let outer = std::mem::replace(&mut self.scope, inner);
-                let result = self.nodes(&template.nodes);
-                self.scope = outer;
+                let result = self.in_scope(self.inner_scope(with_context), |this| this.family(&template));
                 self.captures -= 1;
                 return result;
             }
@@ -415,21 +442,37 @@ impl<'a> Evaluator<'a> {
         if ignore_missing {
             return Ok(());
         }
-        let names: Vec<String> = names.iter().map(Value::repr).collect();
-        Err(PyError::new(ErrorKind::Template, format!("template {} not found", names.join(", "))))
+        let names: Vec<String> =
+            names.iter().map(|name| Ok(format!("`{}`", name.to_text()?))).collect::<PyResult<_>>()?;
+        Err(PyError::new(ErrorKind::Template, format!("template {} not found", names.join(" or "))))
     }
 
-    fn import(&mut self, name: &Expr) -> PyResult {
-        let name = self.eval(name)?.to_text()?;
-        let template = self
-            .load(&name)?
-            .ok_or_else(|| PyError::new(ErrorKind::Template, format!("template `{name}` not found")))?;
-        let scope = Rc::new(Scope { names: RefCell::default(), outer: None });
-        let outer = std::mem::replace(&mut self.scope, scope);
-        let result = self.capture(&template.nodes);
-        let scope = std::mem::replace(&mut self.scope, outer);
-        result?;
-        let names: Dict = scope.names.borrow().iter().map(|(name, value)| (Key::text(name), value.clone())).collect();
+    fn import(&mut self, name: &Expr, with_context: bool) -> PyResult {
+        let template = self.other_template(name)?;
+        let scope = self.inner_scope(with_context);
+        self.in_scope(scope.clone(), |this| this.captured(|this| this.family(&template)))?;
+        let names = scope.names.borrow();
+        let exported = names.iter().filter(|(name, _)| !name.starts_with('_'));
+        let names: Dict = exported.map(|(name, value)| (Key::text(name), value.clone())).collect();
         Ok(Value::object(Namespace { names: RefCell::new(names), writable: false }))
+    }
+
+    /// A template that must be there.
+    fn other_template(&mut self, name: &Expr) -> PyResult<Template> {
+        let name = self.eval(name)?.to_text()?;
+        self.load(&name)?.ok_or_else(|| PyError::new(ErrorKind::Template, format!("template `{name}` not found")))
+    }
+
+    /// A scope for another template.
+    fn inner_scope(&self, with_context: bool) -> Rc<Scope> {
+        let outer = with_context.then(|| self.scope.clone());
+        Rc::new(Scope { names: RefCell::default(), outer })
+    }
+
+    fn in_scope<T>(&mut self, scope: Rc<Scope>, render: impl FnOnce(&mut Self) -> PyResult<T>) -> PyResult<T> {
+        let outer = std::mem::replace(&mut self.scope, scope);
+        let result = render(self);
+        self.scope = outer;
+        result
     }
 }

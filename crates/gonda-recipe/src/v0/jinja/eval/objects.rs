@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::Scope;
 use crate::v0::jinja::ast::{ForLoop, MacroDef};
-use crate::v0::python::{Args, Dict, Key, Object, PyError, PyResult, Undefined, Value, convert};
+use crate::v0::python::{Args, Dict, Key, Object, PyError, PyResult, Recorder, Undefined, Value, convert};
 
 /// jinja2's own global functions.
 pub(super) fn builtin(name: &str) -> Option<Value> {
@@ -103,7 +103,15 @@ impl Object for Macro {
     }
 
     fn attribute(&self, name: &str) -> Option<Value> {
-        (name == "name").then(|| Value::Str(self.definition.name.clone()))
+        let definition = &self.definition;
+        Some(match name {
+            "name" => Value::Str(definition.name.clone()),
+            "arguments" => Value::tuple(definition.params.iter().map(|(name, _)| Value::Str(name.clone())).collect()),
+            "caller" => Value::Bool(definition.takes.caller),
+            "catch_kwargs" => Value::Bool(definition.takes.kwargs),
+            "catch_varargs" => Value::Bool(definition.takes.varargs),
+            _ => return None,
+        })
     }
 
     fn repr(&self) -> String {
@@ -139,6 +147,57 @@ impl Object for Namespace {
             self.names.borrow_mut().insert(Key::text(name), value);
         }
         self.writable
+    }
+
+    fn repr(&self) -> String {
+        match self.writable {
+            true => format!("<Namespace {}>", Value::from(self.names.borrow().clone()).repr()),
+            false => format!("<{} object>", self.type_name()),
+        }
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// `self`.
+pub(super) struct OwnBlocks {
+    pub(super) names: Vec<Rc<str>>,
+    pub(super) top: Rc<Scope>,
+}
+
+impl Object for OwnBlocks {
+    fn type_name(&self) -> &str {
+        "TemplateReference"
+    }
+
+    fn attribute(&self, name: &str) -> Option<Value> {
+        let name = self.names.iter().find(|known| ***known == *name)?.clone();
+        Some(Value::object(BlockReference { name, level: 0, around: self.top.clone() }))
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// A block that can be called: `super`, or one of `self`.
+pub(super) struct BlockReference {
+    pub(super) name: Rc<str>,
+    /// How many blocks of its name are passed over.
+    pub(super) level: usize,
+    /// What it sees.
+    pub(super) around: Rc<Scope>,
+}
+
+impl Object for BlockReference {
+    fn type_name(&self) -> &str {
+        "BlockReference"
+    }
+
+    fn is_callable(&self) -> bool {
+        true
     }
 
     fn as_any(&self) -> &dyn std::any::Any {
@@ -209,6 +268,8 @@ pub(super) struct Loop {
     pub(super) depth: usize,
     /// A recursive loop's statement, and the scope that it stands in.
     pub(super) recursion: Option<(Rc<ForLoop>, Rc<Scope>)>,
+    /// What becomes of uses of an item that isn't there.
+    pub(super) recorder: Option<Rc<Recorder>>,
 }
 
 impl Object for Loop {
@@ -218,13 +279,10 @@ impl Object for Loop {
 
     fn attribute(&self, name: &str) -> Option<Value> {
         let count = self.items.len();
-        let neighbour = |index: Option<usize>| {
+        let neighbour = |index: Option<usize>, which: &str| {
             index.and_then(|index| self.items.get(index)).cloned().unwrap_or_else(|| {
-                Value::Undefined(Rc::new(Undefined {
-                    name: String::new(),
-                    message: "there is no such item in the loop".to_owned(),
-                    recorder: Some(Rc::default()),
-                }))
+                let (name, message) = (String::new(), format!("there is no {which} item"));
+                Value::Undefined(Rc::new(Undefined { name, message, recorder: self.recorder.clone() }))
             })
         };
         Some(match name {
@@ -237,8 +295,8 @@ impl Object for Loop {
             "length" => Value::from(count),
             "depth" => Value::from(self.depth + 1),
             "depth0" => Value::from(self.depth),
-            "previtem" => neighbour(self.index.checked_sub(1)),
-            "nextitem" => neighbour(Some(self.index + 1)),
+            "previtem" => neighbour(self.index.checked_sub(1), "previous"),
+            "nextitem" => neighbour(Some(self.index + 1), "next"),
             _ => return None,
         })
     }
@@ -261,6 +319,10 @@ impl Object for Loop {
             }
             _ => None,
         }
+    }
+
+    fn repr(&self) -> String {
+        format!("<LoopContext {}/{}>", self.index + 1, self.items.len())
     }
 
     fn as_any(&self) -> &dyn std::any::Any {

@@ -8,7 +8,7 @@ use self::sequences::{batch, join, map, ordered, select};
 
 use crate::v0::python::{
     Args, BinaryOp, CompareOp, Dict, ErrorKind, Key, MAX_LENGTH, PyError, PyResult, Value, binary, call_method,
-    compare, contains, equal, get_attribute, iterate, length, parse_int, percent_format, title, to_float, to_int,
+    compare, contains, equal, get_attribute, iterate, length, order, parse_int, percent_format, to_float, to_int,
     to_json, truth,
 };
 
@@ -42,6 +42,7 @@ const FILTERS: &[&str] = &[
     "max",
     "min",
     "pprint",
+    "random",
     "reject",
     "rejectattr",
     "replace",
@@ -64,6 +65,7 @@ const FILTERS: &[&str] = &[
     "urlencode",
     "wordcount",
     "wordwrap",
+    "xmlattr",
 ];
 
 const TESTS: &[&str] = &[
@@ -126,6 +128,10 @@ pub(super) fn apply_filter(name: &str, value: &Value, args: &Args, undefined: &d
     match name {
         "lower" | "upper" | "capitalize" => method(name),
         "title" => Ok(Value::from(title(&text()?))),
+        "random" => {
+            Ok(iterate(value)?.first().cloned().unwrap_or_else(|| undefined("no random item, the sequence was empty")))
+        }
+        "xmlattr" => xml_attributes(value, args.bool(0, "autospace", true)?),
         "trim" => method("strip"),
         "string" | "safe" => text().map(Value::Str),
         "default" | "d" => {
@@ -156,6 +162,7 @@ pub(super) fn apply_filter(name: &str, value: &Value, args: &Args, undefined: &d
         }
         "abs" => match value {
             Value::Int(number) => Ok(Value::Int(number.saturating_abs())),
+            Value::Bool(flag) => Ok(Value::Int(i64::from(*flag))),
             Value::Float(number) => Ok(Value::Float(number.abs())),
             other => Err(PyError::type_error(format!("bad operand type for abs(): '{}'", other.type_name()))),
         },
@@ -172,7 +179,7 @@ pub(super) fn apply_filter(name: &str, value: &Value, args: &Args, undefined: &d
             let found = if name == "first" { items.first() } else { items.last() };
             Ok(found.cloned().unwrap_or_else(|| undefined("no such item, the sequence was empty")))
         }
-        "join" => join(value, args),
+        "join" => join(value, args, undefined),
         "replace" => {
             let (old, new) = match (args.get(0, "old"), args.get(1, "new")) {
                 (Some(old), Some(new)) => (old.to_text()?, new.to_text()?),
@@ -214,9 +221,12 @@ pub(super) fn apply_filter(name: &str, value: &Value, args: &Args, undefined: &d
             let args = Args { positional: vec![Value::Int(width)], named: Vec::new() };
             call_method(&text, "center", &args).unwrap_or(Ok(Value::None))
         }
-        "indent" => indent(&text()?, args).map(Value::from),
+        "indent" => indent(&only_text(value, name)?, args).map(Value::from),
         "truncate" => {
-            let text = text()?;
+            if matches!(value, Value::List(_) | Value::Tuple(_) | Value::Dict(_)) && length(value)? < 5 {
+                return Ok(value.clone());
+            }
+            let text = only_text(value, name)?;
             let size = usize::try_from(args.int(0, "length", 255)?).unwrap_or(0);
             let kill_words = args.bool(1, "killwords", false)?;
             let end = args.get(2, "end").map_or_else(|| Ok(Rc::from("...")), Value::to_text)?;
@@ -232,68 +242,167 @@ pub(super) fn apply_filter(name: &str, value: &Value, args: &Args, undefined: &d
         "wordcount" => Ok(Value::from(
             text()?.split(|c: char| !(c == '_' || c.is_alphanumeric())).filter(|word| !word.is_empty()).count(),
         )),
-        "wordwrap" => wordwrap(&text()?, args).map(Value::from),
-        "e" | "escape" | "forceescape" => {
-            let mut escaped = String::new();
-            for c in text()?.chars() {
-                match c {
-                    '&' => escaped.push_str("&amp;"),
-                    '<' => escaped.push_str("&lt;"),
-                    '>' => escaped.push_str("&gt;"),
-                    '\'' => escaped.push_str("&#39;"),
-                    '"' => escaped.push_str("&#34;"),
-                    c => escaped.push(c),
-                }
-            }
-            Ok(Value::from(escaped))
-        }
+        "wordwrap" => wordwrap(&only_text(value, name)?, args).map(Value::from),
+        "e" | "escape" | "forceescape" => Ok(Value::from(escape(&text()?))),
         "striptags" => {
             let text = text()?;
             let mut out = String::new();
-            let mut tag = false;
-            for c in text.chars() {
-                match c {
-                    '<' => tag = true,
-                    '>' if tag => tag = false,
-                    c if !tag => out.push(c),
-                    _ => {}
-                }
+            let mut rest = &*text;
+            while let Some((before, tag)) = rest.split_once('<')
+                && let Some((_, after)) = tag.split_once('>')
+            {
+                out.push_str(before);
+                rest = after;
             }
+            out.push_str(rest);
             Ok(Value::from(out.split_whitespace().collect::<Vec<_>>().join(" ")))
         }
         "tojson" => {
             let indent = usize::try_from(args.int(0, "indent", 0)?.clamp(0, 100)).unwrap_or_default();
             to_json(value).map(|json| Value::from(html_safe_json(&json, indent)))
         }
-        "urlencode" => {
-            let mut out = String::new();
-            for byte in text()?.bytes() {
-                if byte.is_ascii_alphanumeric() || b"_.-~/".contains(&byte) {
-                    out.push(char::from(byte));
-                } else {
-                    out.push_str(&format!("%{byte:02X}"));
-                }
-            }
-            Ok(Value::from(out))
-        }
+        "urlencode" => url_encode(value).map(Value::from),
         "filesizeformat" => {
             let bytes = to_float(value)?;
             let base: f64 = if args.bool(0, "binary", false)? { 1024.0 } else { 1000.0 };
-            let units = if base > 1000.0 { ["KiB", "MiB", "GiB", "TiB"] } else { ["kB", "MB", "GB", "TB"] };
+            let units = if base > 1000.0 {
+                ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"]
+            } else {
+                ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"]
+            };
             if bytes < base {
-                return Ok(Value::from(format!("{bytes:.0} Bytes")));
+                let unit = if bytes.to_bits() == 1.0_f64.to_bits() { "Byte" } else { "Bytes" };
+                return Ok(Value::from(format!("{:.0} {unit}", bytes.trunc())));
             }
             let mut size = bytes / base;
             let mut unit = 0;
-            while size >= base && unit < 3 {
+            while size >= base && unit < units.len() - 1 {
                 size /= base;
                 unit += 1;
             }
             Ok(Value::from(format!("{size:.1} {}", units[unit])))
         }
-        "pprint" => Ok(Value::from(value.repr())),
+        "pprint" => Ok(Value::from(sorted_keys(value, 0)?.repr())),
         other => Err(PyError::new(ErrorKind::Template, format!("no filter named `{other}`"))),
     }
+}
+
+/// What jinja2 hands to a method of text: only text has it.
+fn only_text(value: &Value, filter: &str) -> PyResult<Rc<str>> {
+    match value {
+        Value::Str(_) | Value::Undefined(_) => value.to_text(),
+        other => Err(PyError::type_error(format!("`{filter}` takes text, not {}", other.type_name()))),
+    }
+}
+
+/// jinja2's own `title`: words begin after blanks, hyphens and opening brackets alone.
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut starts = true;
+    for c in text.chars() {
+        let between = c.is_whitespace() || "-({[<".contains(c);
+        if starts && !between {
+            out.extend(c.to_uppercase());
+        } else {
+            out.extend(c.to_lowercase());
+        }
+        starts = between;
+    }
+    out
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '\'' => escaped.push_str("&#39;"),
+            '"' => escaped.push_str("&#34;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// The pairs of a mapping, as its method `items` has them.
+fn pairs(value: &Value) -> PyResult<Vec<(Value, Value)>> {
+    match value {
+        Value::Dict(items) => Ok(items.borrow().iter().map(|(key, value)| (key.0.clone(), value.clone())).collect()),
+        other => {
+            Err(PyError::new(ErrorKind::Attribute, format!("'{}' object has no attribute 'items'", other.type_name())))
+        }
+    }
+}
+
+fn xml_attributes(value: &Value, space: bool) -> PyResult {
+    let mut attributes = Vec::new();
+    for (key, value) in pairs(value)? {
+        if matches!(value, Value::None | Value::Undefined(_)) {
+            continue;
+        }
+        let key = key.to_text()?;
+        if key.contains(|c: char| c.is_whitespace() || "/>=".contains(c)) {
+            return Err(PyError::value_error(format!("Invalid character in attribute name: {key:?}")));
+        }
+        attributes.push(format!("{}=\"{}\"", escape(&key), escape(&value.to_text()?)));
+    }
+    let text = attributes.join(" ");
+    Ok(Value::from(if space && !text.is_empty() { format!(" {text}") } else { text }))
+}
+
+/// Text for a path; a mapping or pairs for a query.
+fn url_encode(value: &Value) -> PyResult<String> {
+    let quote = |text: &str, query: bool| {
+        let mut out = String::with_capacity(text.len());
+        for byte in text.bytes() {
+            match byte {
+                b'/' if !query => out.push('/'),
+                b' ' if query => out.push('+'),
+                b'_' | b'.' | b'-' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => out.push(char::from(byte)),
+                other => out.push_str(&format!("%{other:02X}")),
+            }
+        }
+        out
+    };
+    let pairs = match value {
+        Value::Dict(_) => pairs(value)?,
+        Value::List(_) | Value::Tuple(_) => {
+            let pair = |item: &Value| match iterate(item)?.as_slice() {
+                [key, value] => Ok((key.clone(), value.clone())),
+                _ => Err(PyError::value_error("`urlencode` takes text, a mapping, or pairs")),
+            };
+            iterate(value)?.iter().map(pair).collect::<PyResult<_>>()?
+        }
+        other => return Ok(quote(&other.to_text()?, false)),
+    };
+    let parts: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| Ok(format!("{}={}", quote(&key.to_text()?, true), quote(&value.to_text()?, true))))
+        .collect::<PyResult<_>>()?;
+    Ok(parts.join("&"))
+}
+
+/// The value with the keys of its mappings in order, as `pprint` shows it.
+fn sorted_keys(value: &Value, depth: usize) -> PyResult {
+    if depth > 50 {
+        return Err(PyError::limit("a value is nested too deeply"));
+    }
+    let all = |items: &[Value]| items.iter().map(|item| sorted_keys(item, depth + 1)).collect::<PyResult<Vec<_>>>();
+    Ok(match value {
+        Value::List(items) => Value::from(all(&items.borrow())?),
+        Value::Tuple(items) => Value::tuple(all(items)?),
+        Value::Dict(items) => {
+            let mut sorted = Vec::new();
+            for (key, value) in items.borrow().iter() {
+                sorted.push((key.clone(), sorted_keys(value, depth + 1)?));
+            }
+            sorted.sort_by(|(a, _), (b, _)| order(&a.0, &b.0, "<").unwrap_or(std::cmp::Ordering::Equal));
+            Value::from(sorted.into_iter().collect::<Dict>())
+        }
+        other => other.clone(),
+    })
 }
 
 /// jinja2 sorts keys and escapes what HTML would trip over.
@@ -308,6 +417,10 @@ fn html_safe_json(json: &serde_json::Value, indent: usize) -> String {
 fn round(value: &Value, args: &Args) -> PyResult {
     let precision = args.int(0, "precision", 0)?;
     let method = args.get(1, "method").map_or_else(|| Ok(Rc::from("common")), Value::to_text)?;
+    if &*method == "common" && !matches!(value, Value::Int(_) | Value::Bool(_) | Value::Float(_) | Value::Undefined(_))
+    {
+        return Err(PyError::type_error(format!("type {} doesn't define __round__ method", value.type_name())));
+    }
     let number = to_float(value)?;
     let precision = i32::try_from(precision.clamp(-300, 300)).unwrap_or(0);
     let factor = 10_f64.powi(precision);
@@ -323,7 +436,7 @@ fn round(value: &Value, args: &Args) -> PyResult {
     };
     Ok(match value {
         #[allow(clippy::cast_possible_truncation)]
-        Value::Int(_) if &*method == "common" => Value::Int(rounded as i64),
+        Value::Int(_) | Value::Bool(_) if &*method == "common" => Value::Int(rounded as i64),
         _ => Value::Float(rounded),
     })
 }

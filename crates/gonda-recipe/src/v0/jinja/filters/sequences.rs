@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use super::{apply_filter, apply_test, is_filter, is_test};
 use crate::v0::python::{
-    Args, BinaryOp, Dict, ErrorKind, Key, MAX_LENGTH, PyError, PyResult, Value, binary, call_method, equal,
-    get_attribute, get_item, iterate, order, sort, truth,
+    Args, BinaryOp, Dict, ErrorKind, Key, MAX_LENGTH, Object, PyError, PyResult, Value, binary, equal, get_attribute,
+    get_item, iterate, order, sort, truth,
 };
 
 /// A value's attribute by jinja2's dotted path; digits are indices.
@@ -21,7 +21,7 @@ fn lookup(value: &Value, path: &str, undefined: &dyn Fn(&str) -> Value) -> PyRes
     Ok(value)
 }
 
-pub(super) fn join(value: &Value, args: &Args) -> PyResult {
+pub(super) fn join(value: &Value, args: &Args, undefined: &dyn Fn(&str) -> Value) -> PyResult {
     let separator = args.get(0, "d").map_or_else(|| Ok(Rc::from("")), Value::to_text)?;
     let attribute = args.get_some(1, "attribute").map(Value::to_text).transpose()?;
     let mut text = String::new();
@@ -30,7 +30,7 @@ pub(super) fn join(value: &Value, args: &Args) -> PyResult {
             text.push_str(&separator);
         }
         let item = match &attribute {
-            Some(attribute) => lookup(item, attribute, &|_| Value::from(""))?,
+            Some(attribute) => lookup(item, attribute, undefined)?,
             None => item.clone(),
         };
         text.push_str(&item.to_text()?);
@@ -117,30 +117,76 @@ pub(super) fn ordered(name: &str, value: &Value, args: &Args, undefined: &dyn Fn
         }
         "groupby" => {
             let attribute = args.get(0, "attribute").map(Value::to_text).transpose()?;
-            let pairs = sorted(keyed(iterate(value)?, attribute.as_deref(), false)?, false)?;
-            let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
+            let case = args.bool(2, "case_sensitive", false)?;
+            let default = args.get_some(1, "default");
+            let or_default = |_: &str| default.cloned().unwrap_or_else(|| undefined("no such attribute"));
+            let keyed = |item: Value| Ok((sort_key(&item, attribute.as_deref(), case, &or_default)?, item));
+            let pairs = sorted(iterate(value)?.into_iter().map(keyed).collect::<PyResult<_>>()?, false)?;
+            let mut groups: Vec<(Value, Group)> = Vec::new();
             for (key, item) in pairs {
                 match groups.last_mut() {
-                    Some((last, items)) if equal(last, &key)? => items.push(item),
-                    _ => groups.push((key, vec![item])),
+                    Some((last, group)) if equal(last, &key)? => group.items.push(item),
+                    _ => {
+                        // A group is called as its first item has it.
+                        let grouper = sort_key(&item, attribute.as_deref(), true, &or_default)?;
+                        groups.push((key, Group { grouper, items: vec![item] }));
+                    }
                 }
             }
-            let group = |(key, items): (Value, Vec<Value>)| Value::tuple(vec![key, Value::from(items)]);
-            Ok(Value::from(groups.into_iter().map(group).collect::<Vec<_>>()))
+            Ok(Value::from(groups.into_iter().map(|(_, group)| Value::object(group)).collect::<Vec<_>>()))
         }
         _ => {
             let case = args.bool(0, "case_sensitive", false)?;
             let by_value = args.get(1, "by").map_or(Ok(false), |by| by.to_text().map(|by| &*by == "value"))?;
             let reverse = args.bool(2, "reverse", false)?;
-            let items = call_method(value, "items", &Args::default()).unwrap_or(Ok(Value::from(Vec::new())))?;
             let mut pairs = Vec::new();
-            for item in iterate(&items)? {
-                let key = get_item(&item, &Value::Int(i64::from(by_value)))?.unwrap_or(Value::None);
-                pairs.push((sort_key(&key, None, case, undefined)?, item));
+            for (key, value) in super::pairs(value)? {
+                let by = if by_value { &value } else { &key };
+                pairs.push((sort_key(by, None, case, undefined)?, Value::tuple(vec![key, value])));
             }
             let pairs = sorted(pairs, reverse)?;
             Ok(Value::from(pairs.into_iter().map(|(_, item)| item).collect::<Vec<_>>()))
         }
+    }
+}
+
+/// A group of `groupby`: a pair whose parts have names.
+struct Group {
+    grouper: Value,
+    items: Vec<Value>,
+}
+
+impl Object for Group {
+    fn type_name(&self) -> &str {
+        "_GroupTuple"
+    }
+
+    fn attribute(&self, name: &str) -> Option<Value> {
+        match name {
+            "grouper" => Some(self.grouper.clone()),
+            "list" => Some(Value::from(self.items.clone())),
+            _ => None,
+        }
+    }
+
+    fn item(&self, key: &Value) -> Option<Value> {
+        match key {
+            Value::Int(0 | -2) => self.attribute("grouper"),
+            Value::Int(1 | -1) => self.attribute("list"),
+            _ => None,
+        }
+    }
+
+    fn iterate(&self) -> Option<Vec<Value>> {
+        Some(vec![self.grouper.clone(), Value::from(self.items.clone())])
+    }
+
+    fn repr(&self) -> String {
+        Value::tuple(self.iterate().unwrap_or_default()).repr()
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use super::group::Checkout;
-use super::job::Job;
+use super::Job;
+use crate::building::checkout::Checkout;
 use crate::isolation::Modules;
 use crate::modules::{self, GoRunner, Known, ModuleSet, ModuleStore, ProxySettings, SetSettings};
 use crate::process::{self, Command};

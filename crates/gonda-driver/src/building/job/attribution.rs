@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::group::Checkout;
-use super::job::Job;
+use super::Job;
 use super::modules::has_go;
 use super::without_cgo;
 use crate::Result;
+use crate::building::checkout::Checkout;
 use crate::golang::go_platform;
 use crate::modules::GoRunner as _;
 use crate::solving::Solved;

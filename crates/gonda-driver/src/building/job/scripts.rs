@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
+use super::Job;
 use super::attribution::Causes;
-use super::group::Checkout;
-use super::job::Job;
+use crate::building::checkout::Checkout;
 use crate::isolation::{Room, paths};
 use crate::process::Exit;
 use crate::script::{self, Attempts, Outside, Prepared};

@@ -1,19 +1,42 @@
 //! One output on its way to a package: what is to be done for it, and the order in which it happens.
+//!
+//! First it is decided: [`environments`] are solved above the toolchain's [`floor`], and what is [`unchanged`] is done. Then
+//! the job is made: the [`top_level`] of its recipe once, [`moving_in`] to a room with [`modules`] and a [`go_cache`]
+//! beforehand, [`scripts`] within reach of a [`network`], [`truth`] and a [`record`] before [`packing`], and a [`check`] of
+//! the package. [`attribution`] says why a script failed.
+
+mod attribution;
+mod check;
+mod environments;
+mod fetch;
+mod floor;
+mod go_cache;
+mod modules;
+mod moving_in;
+mod native_std;
+mod network;
+mod packing;
+mod record;
+mod scripts;
+mod top_level;
+mod truth;
+mod unchanged;
+mod windows;
+mod without_cgo;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use gonda_packager::Artifact;
 use gonda_recipe::{Output, PinnedOutput};
 
-use gonda_packager::Artifact;
-
+use self::moving_in::give_back;
+use self::native_std::Needs;
+use super::checkout::Checkout;
 use super::facts::Facts;
-use super::group::{Answers, Checkout};
 use super::matrix::Planned;
-use super::moving_in::give_back;
-use super::native_std::Needs;
 use super::sources::{Asker, Source};
-use super::{Goal, Plan, Request, Session, Status, top_level};
+use super::{Goal, Plan, Request, Session, Status};
 use crate::channels::{Channels, LocalChannel, name_of};
 use crate::isolation::Room;
 use crate::lock::Locked;
@@ -37,23 +60,30 @@ pub(super) struct Common {
     pub(super) cpus: usize,
 }
 
+/// Whether outputs may be answered with what was built before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    Allowed,
+    Refused,
+}
+
 /// One output on its way.
 #[derive(Clone)]
 pub(super) struct Job {
-    pub(super) common: Common,
+    common: Common,
     /// Which of the rendering's outputs it is.
-    pub(super) index: usize,
+    index: usize,
     /// What events call it.
     pub(super) name: String,
     /// By which a lock knows it; empty where none holds it.
-    pub(super) lock_key: String,
+    lock_key: String,
     /// As rendered; finalised once its environments are solved.
     pub(super) output: Output,
     pub(super) log: Option<PathBuf>,
     /// What gonda's module proxy served to its scripts.
-    pub(super) served: ProxyRecord,
+    served: ProxyRecord,
     /// What its source needs of the standard library, where that is known.
-    pub(super) needs: Option<Needs>,
+    needs: Option<Needs>,
 }
 
 /// What is to be done for an output.
@@ -176,7 +206,7 @@ impl Job {
         self.pack(checkout, solved, room, &prior).await
     }
 
-    pub(super) fn phase(&self, phase: Phase) {
+    fn phase(&self, phase: Phase) {
         self.common.events.send(Event::Phase { job: self.name.clone(), phase });
     }
 
@@ -197,7 +227,7 @@ impl Job {
     }
 
     /// What a lock says of the output; `None` where nothing holds it.
-    pub(super) fn locked(&self) -> Result<Option<Locked<'_>>> {
+    fn locked(&self) -> Result<Option<Locked<'_>>> {
         match &self.common.request.lock {
             Some(lock) if !self.lock_key.is_empty() => Ok(Some(lock.output(&self.lock_key)?)),
             _ => Ok(None),

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::job::Job;
+use super::Job;
 use super::modules::Runner;
 use crate::Result;
 use crate::modules::GoRunner as _;

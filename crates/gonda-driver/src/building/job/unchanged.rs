@@ -12,8 +12,8 @@ use gonda_packager::Artifact;
 use gonda_recipe::ScriptVariable;
 use sha2::{Digest, Sha256};
 
-use super::facts::Facts;
-use super::job::Job;
+use super::Job;
+use crate::building::facts::Facts;
 use crate::cache::finished::Finished;
 use crate::cache::{of_tree, this_program};
 use crate::files::blocking;

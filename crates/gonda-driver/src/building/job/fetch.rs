@@ -9,10 +9,10 @@ use gonda_recipe::Tests;
 use rattler_conda_types::{RepoDataRecord, Subdir};
 use serde_json::Value;
 
-use super::Fetched;
-use super::group::Checkout;
-use super::job::Job;
+use super::Job;
 use super::modules::{has_go, in_one_line};
+use crate::building::Fetched;
+use crate::building::checkout::Checkout;
 use crate::channels::name_of;
 use crate::isolation::paths;
 use crate::lock::LockedOutput;

@@ -2,46 +2,16 @@
 //! packed: a package can't lie about what is in it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{Read as _, Seek as _};
 use std::path::Path;
 
-use gonda_packager::binary::could_be;
 use gonda_packager::truth::{self, Claims, Finding, Provider, Rule};
 use gonda_packager::{Binary, Entry, Severity};
 use gonda_recipe::Output;
 use rattler_conda_types::{PrefixRecord, RepoDataRecord};
-use sha2::{Digest, Sha256};
 
 use crate::truth::golang::{self, GoPlan};
+use crate::truth::{Known, compiled};
 use crate::{Error, Kind, Result, environment};
-
-/// No go.sum is larger.
-const LARGEST_GO_SUM: u64 = 32 << 20;
-
-/// What the source came with, before any script ran.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    /// Compiled files, by their SHA-256: test fixtures and vendored blobs, which are for whatever they are for.
-    compiled: BTreeSet<[u8; 32]>,
-    /// Its go.sum files.
-    go_sums: Vec<String>,
-}
-
-impl Known {
-    /// Looks through the source.
-    pub(super) fn of(source: &Path) -> Result<Self> {
-        let mut known = Self::default();
-        for entry in walkdir::WalkDir::new(source).into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
-            if entry.file_name() == "go.sum" && entry.metadata().is_ok_and(|file| file.len() <= LARGEST_GO_SUM) {
-                known.go_sums.extend(std::fs::read_to_string(entry.path()).ok());
-            } else if let Some(mut file) = compiled(entry.path())? {
-                known.compiled.insert(hash(&mut file, entry.path())?);
-            }
-        }
-        Ok(known)
-    }
-}
 
 /// What the files of a package are held against.
 pub(super) struct Check<'a> {
@@ -69,8 +39,7 @@ impl Check<'_> {
             // What is too damaged to be read is a fixture, or a finding of `gonda verify`.
             let Some(Ok(binary)) = Binary::read(&mut file) else { continue };
             let go = golang::read(&entry.path, &binary, &mut file);
-            let of_source =
-                !self.known.compiled.is_empty() && self.known.compiled.contains(&hash(&mut file, &entry.source)?);
+            let of_source = self.known.has(&mut file, &entry.source)?;
             files.push((entry.path.clone(), binary, go, of_source));
         }
         let claims = self.claims(entries, files.iter().any(|(_, binary, ..)| !binary.needed.is_empty()))?;
@@ -143,7 +112,7 @@ impl Check<'_> {
         let go = environment::go_of(self.build);
         let mut plan =
             GoPlan { toolchain: go.map(|record| record.package_record.version.version().clone()), ..GoPlan::default() };
-        for go_sum in &self.known.go_sums {
+        for go_sum in self.known.go_sums() {
             plan.add_sums(go_sum);
         }
         plan
@@ -172,41 +141,6 @@ fn as_error(errors: Vec<Finding>) -> Option<Error> {
     let mut first = errors.next()?;
     first.others = errors.collect();
     Some(first)
-}
-
-/// A file that looks compiled, at its beginning; all others are not read.
-fn compiled(path: &Path) -> Result<Option<File>> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        // A file that its own author can't read is no program.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
-        Err(error) => return Err(unreadable(path, error)),
-    };
-    let mut head = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut head).map_err(|error| unreadable(path, error))?;
-    Ok(could_be(&head).then_some(file))
-}
-
-fn hash(file: &mut File, path: &Path) -> Result<[u8; 32]> {
-    let mut hash = || -> std::io::Result<[u8; 32]> {
-        file.rewind()?;
-        let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok(hasher.finalize().into()),
-                Ok(n) => hasher.update(&buffer[..n]),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    hash().map_err(|error| unreadable(path, error))
-}
-
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    let mut this = Error::from(error);
-    this.message = format!("can't read `{}`: {}", path.display(), this.message);
-    this
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use gonda_recipe::SourceKind;
 
-use super::group::Checkout;
-use super::job::Job;
-use super::plan;
+use super::Job;
+use crate::building::checkout::Checkout;
+use crate::building::plan;
 use crate::modules::ProxyRecord;
 use crate::record::{
     BuildRecord, Environments, FILE, FORMAT, RecordedModule, RecordedModules, RecordedSettings, RecordedSource,

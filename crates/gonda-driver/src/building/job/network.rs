@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::job::Job;
+use super::Job;
 use super::modules::has_go;
 use crate::Result;
 use crate::go_cache;

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use rattler_conda_types::Subdir;
 use tokio::sync::mpsc;
 
-use super::group::Checkout;
-use super::job::Job;
+use super::Job;
+use crate::building::checkout::Checkout;
 use crate::cache::go_std::{Growth, Offer, StdLayer};
 use crate::files::blocking;
 use crate::isolation::{BuildEnv, GoCache, Limits, Room, RoomSpec};

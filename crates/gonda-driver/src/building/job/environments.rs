@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use gonda_recipe::{Env, PinnedOutput};
 use rattler_conda_types::{RepoDataRecord, Subdir};
 
-use super::Goal;
-use super::facts::Facts;
-use super::job::Job;
+use super::Job;
+use crate::building::Goal;
+use crate::building::facts::Facts;
 use crate::channels::{self, Channels, SolveRequest, name_of};
 use crate::record::LockedPackage;
 use crate::settings::CgoCompiler;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use rattler_conda_types::Subdir;
 use sha2::{Digest, Sha256};
 
-use super::group::Checkout;
-use super::job::Job;
+use super::Job;
 use super::modules::has_go;
 use super::native_std::Needs;
 use super::without_cgo::{self, Listing, Remembered};
+use crate::building::checkout::Checkout;
 use crate::cache::go_std::{Growth, Offer, StdLayer};
 use crate::golang::go_platform;
 use crate::isolation::{GoCache, Modules, Room, paths};

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use gonda_packager::{Artifact, Compression, Package};
 
-use super::facts::Facts;
-use super::group::Checkout;
-use super::job::Job;
+use super::Job;
 use super::{truth, windows};
+use crate::building::checkout::Checkout;
+use crate::building::facts::Facts;
 use crate::files::blocking;
 use crate::isolation::{Room, paths};
 use crate::solving::Solved;

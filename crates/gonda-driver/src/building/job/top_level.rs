@@ -7,9 +7,9 @@ use std::path::Path;
 
 use gonda_recipe::{Output, Requirements, ScriptContent, TopLevel};
 
-use super::facts::Facts;
-use super::group::Checkout;
-use super::job::Job;
+use super::Job;
+use crate::building::checkout::Checkout;
+use crate::building::facts::Facts;
 use crate::solving::Solved;
 use crate::zig::Zig;
 use crate::{Phase, Result, solving, source};

@@ -2,7 +2,7 @@
 
 use gonda_recipe::Output;
 
-use super::job::Job;
+use super::Job;
 use crate::channels::name_of;
 use crate::zig::is_of_visual_studio;
 use crate::{Result, host};

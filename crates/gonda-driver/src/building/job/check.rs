@@ -2,7 +2,7 @@
 
 use gonda_packager::Artifact;
 
-use super::job::Job;
+use super::Job;
 use super::scripts::LastLines;
 use crate::files::blocking;
 use crate::settings::TestMode;

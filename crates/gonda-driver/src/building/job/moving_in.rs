@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::group::Checkout;
-use super::job::Job;
+use super::Job;
+use crate::building::checkout::Checkout;
 use crate::environment::{self, Share};
 use crate::files::remove_all;
 use crate::isolation::{BuildEnv, Room, RoomSpec, paths};
