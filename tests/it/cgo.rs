@@ -105,6 +105,18 @@ fn zig_takes_the_place_of_c_compilers() {
 }
 
 #[test]
+fn zig_is_named_where_no_channel_has_a_c_compiler() {
+    if cfg!(windows) {
+        return skipped(here!(), "its zig is a shell script");
+    }
+    let (lab, feedstock) = lab_with_zig();
+    lab.build(&feedstock, &["--target-platform", "win-64"])
+        .fails_with(3)
+        .says("no package `vs2022_win-64`")
+        .says("`--cgo-compiler zig` compiles C for win-64 without them");
+}
+
+#[test]
 fn zig_says_beforehand_what_it_can_not_do() {
     if cfg!(windows) {
         return skipped(here!(), "its zig is a shell script");

@@ -246,6 +246,16 @@ impl Zig {
     }
 }
 
+/// C compilers and C libraries among build requirements, by name, that zig would take the place of.
+pub(crate) fn replaceable<'a>(output: &Output, specs: &'a [String]) -> Vec<&'a str> {
+    match Zig::of(output, Some(CgoCompiler::Zig), specs) {
+        Ok(Some(zig)) => {
+            specs.iter().map(|spec| name_of(spec)).filter(|name| is_of_c(name, zig.target.platform)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// `extra.gonda.cgo` of a recipe.
 fn of_recipe(output: &Output) -> Result<Option<CgoCompiler>> {
     let value = &output.sections.extra["gonda"]["cgo"];

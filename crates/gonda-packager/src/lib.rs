@@ -15,6 +15,7 @@
 mod archive;
 pub mod binary;
 mod compiled;
+mod compression;
 mod contents;
 mod entry;
 mod error;
@@ -35,6 +36,7 @@ mod write;
 pub use archive::{ArchiveFormat, Limits, Part};
 pub use binary::Binary;
 pub use compiled::{LookAtBinary, ReadSeek};
+pub use compression::Compression;
 pub use entry::{Content, Entry, InfoFile, Kind};
 pub use error::{Error, Problem, Result, Severity};
 pub use extract::{Extent, extract};
@@ -44,4 +46,4 @@ pub use prefix::{CONSTANT_PLACEHOLDER, Detection, FileMode, Prefix, PrefixMap, s
 pub use record::{index_json, read_info, repodata_record};
 pub use scan::{Remark, Scanned, is_excluded, list, scan};
 pub use verify::{Verification, verify, verify_with};
-pub use write::{Artifact, Compression, Package, write};
+pub use write::{Artifact, Package, write};

@@ -48,11 +48,16 @@ impl Variant {
     #[must_use]
     pub fn keys(&self) -> &[Arc<str>] {
         self.keys.get_or_init(|| {
-            let own = self.own.iter().map(|(key, _)| key).filter(|key| !self.shared.contains_key(*key));
-            let mut keys: Vec<Arc<str>> = self.shared.keys().chain(own).cloned().collect();
+            let mut keys: Vec<Arc<str>> = self.unsorted_keys().cloned().collect();
             keys.sort_unstable();
             keys
         })
+    }
+
+    /// All keys, in no order that means anything.
+    pub(crate) fn unsorted_keys(&self) -> impl Iterator<Item = &Arc<str>> {
+        let own = self.own.iter().map(|(key, _)| key).filter(|key| !self.shared.contains_key(*key));
+        self.shared.keys().chain(own)
     }
 
     /// Keys and values, in the order of the keys.

@@ -316,21 +316,25 @@ fn about(meta: &Meta) -> About {
 /// The recipe as conda-build writes it into the package: all sections, the build string fixed, lists in order but those
 /// whose order matters.
 fn rendered_recipe(meta: &Meta, build_string: &str) -> String {
-    let with = |section: &str, added: &[(&str, Json)]| {
-        let mut map = meta.section(section).cloned().unwrap_or_default();
-        map.extend(added.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        Json::Object(map)
-    };
-    let build = with("build", &[("string", Json::String(build_string.to_owned()))]);
-    let extra = with("extra", &[("final", Json::Bool(true)), ("copy_test_source_files", Json::Bool(true))]);
-    let sections = ORDER.into_iter().filter(|section| *section != "outputs" || !meta.is_output());
-    let sections = sections.filter_map(|section| match section {
-        "build" => Some((section, &build)),
-        "extra" => Some((section, &extra)),
-        section => lookup(&meta.meta, section).map(|value| (section, value)),
-    });
     let rule = "-".repeat(48);
     let mut text = format!("# This file is made by gonda in conda-build's form\n# {rule}\n\n");
-    emit::recipe(&mut text, sections);
+    for name in ORDER {
+        match name {
+            "build" => {
+                let string = Json::String(build_string.to_owned());
+                emit::section_with(&mut text, name, meta.section(name), &[("string", string)]);
+            }
+            "extra" => {
+                let given = [("final", Json::Bool(true)), ("copy_test_source_files", Json::Bool(true))];
+                emit::section_with(&mut text, name, meta.section(name), &given);
+            }
+            "outputs" if meta.is_output() => {}
+            name => {
+                if let Some(value) = lookup(&meta.meta, name) {
+                    emit::section(&mut text, name, value);
+                }
+            }
+        }
+    }
     text
 }

@@ -4,10 +4,24 @@ use serde_json::{Map, Value};
 
 use super::yaml;
 
-/// A recipe's sections in block style. Lists of text are sorted, but for those whose order matters.
-pub(crate) fn recipe<'v>(out: &mut String, sections: impl Iterator<Item = (&'v str, &'v Value)>) {
-    for (section, value) in sections {
-        entry(out, section, value, 0, None);
+/// A section of a recipe in block style. Lists of text are sorted, but for those whose order matters.
+pub(crate) fn section(out: &mut String, name: &str, value: &Value) {
+    entry(out, name, value, 0, None);
+}
+
+/// A section that is a mapping, with other values for some keys; it has one key at least.
+pub(crate) fn section_with(out: &mut String, name: &str, map: Option<&Map<String, Value>>, given: &[(&str, Value)]) {
+    scalar(out, name);
+    out.push_str(":\n");
+    let known = map.into_iter().flatten().map(|(key, value)| {
+        let given = given.iter().find(|(given, _)| given == key);
+        (key.as_str(), given.map_or(value, |(_, value)| value))
+    });
+    let is_new = |key: &str| map.is_none_or(|map| !map.contains_key(key));
+    let new = given.iter().filter(|(key, _)| is_new(key)).map(|(key, value)| (*key, value));
+    for (key, value) in known.chain(new) {
+        indent(out, 1);
+        entry(out, key, value, 1, Some(name));
     }
 }
 
@@ -116,49 +130,27 @@ fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}')
 }
 
+/// What no plain text may begin with.
+const INDICATORS: &[u8] = b"-?:,[]{}#&*!|>'\"%@`~=< ";
+
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
-    let indicates = matches!(
-        first,
-        b'-' | b'?'
-            | b':'
-            | b','
-            | b'['
-            | b']'
-            | b'{'
-            | b'}'
-            | b'#'
-            | b'&'
-            | b'*'
-            | b'!'
-            | b'|'
-            | b'>'
-            | b'\''
-            | b'"'
-            | b'%'
-            | b'@'
-            | b'`'
-            | b'~'
-            | b'='
-            | b'<'
-            | b' '
-    );
-    if indicates || matches!(last, b' ' | b':') {
+    if (!first.is_ascii_alphanumeric() && INDICATORS.contains(first)) || matches!(last, b' ' | b':') {
         return false;
     }
     // Without a way out before the end, many bytes are looked at together.
-    let is_special = |byte: u8| matches!(byte, b',' | b'[' | b']' | b'{' | b'}' | b':' | b'#' | 0..0x20 | 0x7f);
-    if bytes.iter().fold(false, |found, byte| found | is_special(*byte)) && !specials_are_plain(bytes) {
-        return false;
+    let is_special = |byte: u8| matches!(byte, b',' | b'[' | b']' | b'{' | b'}' | b':' | b'#' | 0..0x20 | 0x7f..);
+    if bytes.iter().fold(false, |found, byte| found | is_special(*byte)) {
+        // What any reader would take for a number to the base of 60 keeps its quotes.
+        let base60 = |byte: &u8| byte.is_ascii_digit() || b":.+-_".contains(byte);
+        let is_number = bytes.contains(&b':') && bytes.iter().all(base60);
+        if is_number || !specials_are_plain(bytes) || (!text.is_ascii() && text.contains(char::is_control)) {
+            return false;
+        }
     }
-    if !text.is_ascii() && text.contains(char::is_control) {
-        return false;
-    }
-    // What any reader would take for a number, a date or a truth value keeps its quotes.
-    let base60 =
-        bytes.iter().all(|c| matches!(c, b'0'..=b'9' | b':' | b'.' | b'+' | b'-' | b'_')) && bytes.contains(&b':');
-    !base60 && yaml::is_text(text) && !looks_numeric(text)
+    // And so does what is taken for another number, a date or a truth value.
+    yaml::is_text(text) && !looks_numeric(text)
 }
 
 /// Whether text with special characters means nothing but itself: a colon or a `#` inside of a word.

@@ -78,7 +78,7 @@ pub(crate) fn render(request: &Request, world: &dyn World) -> Result<Loaded, Rec
     let bytes = world
         .read(&request.recipe)
         .map_err(|error| in_file(&request.recipe, format!("the recipe can't be read: {error}"), None))?;
-    let text = text::decode(&bytes);
+    let text = text::decode(bytes);
     let variants = read_variants(request, world)?;
     let rendered = Rendered { request: request.clone(), text, variants };
     let Ran { outputs, warnings } =
@@ -238,7 +238,7 @@ fn read_variant_file(
 ) -> Result<(Source, String), RecipeErrors> {
     let bytes =
         world.read(path).map_err(|error| in_file(path, format!("the variant file can't be read: {error}"), None))?;
-    let text = text::decode(&bytes);
+    let text = text::decode(bytes);
     let environ = world.environ().iter();
     let environ = python::Value::from(
         environ

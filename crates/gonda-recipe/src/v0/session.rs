@@ -180,9 +180,9 @@ impl<'a> Session<'a> {
         // What is a part of the recipe, whole lines of it, was cut into lines with it.
         let (fragment, part) = match key {
             TextKey::Part(start, length) if self.is_line_end(start) && self.is_line_end(start + length) => {
-                (self.fragment(&TextKey::Part(0, self.text.len()), &self.text), start..start + length)
+                (self.fragment(&TextKey::Part(0, self.text.len()), || self.text.clone()), start..start + length)
             }
-            _ => (self.fragment(&key, text), 0..text.len()),
+            _ => (self.fragment(&key, || Rc::from(text)), 0..text.len()),
         };
         let selected = Rc::new(fragment.select(part, &namespace.evaluator).map_err(|error| {
             // A fragment of the recipe is found in it again.
@@ -194,11 +194,11 @@ impl<'a> Session<'a> {
     }
 
     /// A text cut into lines, once.
-    fn fragment(&self, key: &TextKey, text: &str) -> Rc<SelectableText> {
+    fn fragment(&self, key: &TextKey, text: impl FnOnce() -> Rc<str>) -> Rc<SelectableText> {
         if let Some(fragment) = self.fragments.borrow().get(key) {
             return fragment.clone();
         }
-        let fragment = Rc::new(SelectableText::new(text));
+        let fragment = Rc::new(SelectableText::new(text()));
         self.fragments.borrow_mut().insert(key.clone(), fragment.clone());
         fragment
     }
@@ -233,7 +233,7 @@ impl<'a> Session<'a> {
         if let Some(text) = self.files.borrow().get(path) {
             return text.clone();
         }
-        let text = self.world.read(path).ok().map(|bytes| Rc::from(super::text::decode(&bytes)));
+        let text = self.world.read(path).ok().map(|bytes| Rc::from(super::text::decode(bytes)));
         self.files.borrow_mut().insert(path.to_path_buf(), text.clone());
         text
     }

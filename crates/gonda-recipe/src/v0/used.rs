@@ -20,7 +20,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(variant: Arc<Variant>) -> Self {
-        let odd = variant.keys().iter().filter(|key| !key.bytes().all(is_word_byte)).cloned().collect();
+        let odd = variant.unsorted_keys().filter(|key| !key.bytes().all(is_word_byte)).cloned().collect();
         Self { variant, odd }
     }
 
@@ -45,12 +45,12 @@ impl Keys {
                 keys.filter(|key| part.contains(key)).for_each(look_for);
             }
             if !selectors_only {
-                used.extend(called(part).filter(|key| self.get(key).is_some()));
+                used.extend(called(part).filter_map(|key| self.get(&key).map(str::to_owned)));
             }
         }
         if !selectors_only {
             // A requirement may write `-` for the `_` of a key.
-            for (line, name) in text.split('\n').filter_map(|line| Some((line, bare_item(line)?))) {
+            for (line, name) in items(text).filter_map(|line| Some((line, bare_item(line)?))) {
                 let name = name.replace('-', "_");
                 let keys = self.odd.iter().map(AsRef::as_ref).chain(self.get(&name));
                 used.extend(keys.filter(|key| is_requirement(line, key)).map(str::to_owned));
@@ -79,7 +79,16 @@ fn called(line: &str) -> impl Iterator<Item = String> {
         let closes = rest.find(['{', '}']).is_some_and(|end| rest[end..].starts_with('}'));
         closes.then_some((language, kind))
     });
-    calls.flat_map(|(language, kind)| ["", "_version"].map(|suffix| format!("{language}_{kind}{suffix}")))
+    calls.flat_map(|(language, kind)| ["", "_version"].map(|suffix| [language, "_", kind, suffix].concat()))
+}
+
+/// The lines that may be items of an indented list: a dash stands behind a blank. A line can come more than once.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    let is_blank = |byte: Option<&u8>| byte.is_some_and(|byte| !byte.is_ascii_graphic());
+    let bytes = text.as_bytes();
+    let dashes = memchr_iter(b'-', bytes)
+        .filter(move |at| *at > 0 && is_blank(bytes.get(at - 1)) && is_blank(bytes.get(at + 1)));
+    dashes.map(|at| &text[line_around(text, at)])
 }
 
 /// The lines that hold a character, and what of them begins with it.

@@ -9,7 +9,7 @@ use rattler_conda_types::{MatchSpec, PackageNameMatcher, ParseMatchSpecOptions, 
 use super::Job;
 use crate::building::facts::Facts;
 use crate::modules::Floor;
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, zig};
 
 /// The package that holds the toolchain.
 const GO: &str = "go";
@@ -21,8 +21,15 @@ impl Job {
     /// As [`crate::channels::Channels::solve`]; where the `go` line alone is in the way, the error says what keeps Go
     /// below it.
     pub(super) async fn solve_build(&self, facts: &Facts, specs: &[String]) -> Result<Vec<RepoDataRecord>> {
-        let platform = self.output.build_platform;
         let specs = &self.for_this_machine(specs).await?;
+        match self.solve_with_floor(facts, specs).await {
+            Err(error) if error.kind == Kind::Unavailable => Err(self.with_zig_named(error, specs).await),
+            chosen => chosen,
+        }
+    }
+
+    async fn solve_with_floor(&self, facts: &Facts, specs: &[String]) -> Result<Vec<RepoDataRecord>> {
+        let platform = self.output.build_platform;
         let Some(floor) = facts.floor.as_ref().filter(|_| self.common.request.lock.is_none()) else {
             return self.solve_one("build", specs, Vec::new(), platform).await;
         };
@@ -39,6 +46,18 @@ impl Job {
             }
             result => result,
         }
+    }
+
+    /// The way out where no channel has C compilers of this machine for the target.
+    async fn with_zig_named(&self, error: Error, specs: &[String]) -> Error {
+        let replaceable = zig::replaceable(&self.output, specs);
+        let lacking = self.common.channels.lacking(&replaceable, self.output.build_platform).await;
+        if !lacking.is_ok_and(|names| !names.is_empty()) {
+            return error;
+        }
+        let way = format!("`--cgo-compiler zig` compiles C for {} without them", self.output.target_platform);
+        let help = error.help.as_ref().map_or_else(|| way.clone(), |help| format!("{help}; {way}"));
+        error.help(help)
     }
 
     /// Why there is no Go as new as `floor`, by the environment that there would be without it.

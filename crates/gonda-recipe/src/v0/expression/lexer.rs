@@ -79,7 +79,10 @@ impl<'t> Lexer<'t> {
 
     pub(crate) fn skip_blanks(&mut self) {
         let rest = self.rest();
-        self.advance(rest.len() - rest.trim_start().len());
+        let length = rest.len() - rest.trim_start().len();
+        if length > 0 {
+            self.advance(length);
+        }
     }
 
     pub(crate) fn fail<T>(&self, message: impl Into<String>) -> Result<T, SyntaxError> {
@@ -138,7 +141,11 @@ impl<'t> Lexer<'t> {
                 None => return self.fail(format!("unexpected char `{c}`")),
             }
         };
-        self.advance(length);
+        // Only strings can go on in the next line.
+        match token {
+            Token::Text(_) | Token::FormatString => self.advance(length),
+            _ => self.at += length,
+        }
         Ok(token)
     }
 }

@@ -4,11 +4,14 @@ use std::rc::Rc;
 
 use crate::v0::expression::{Dialect, Lexer, SyntaxError, Token};
 
+/// Most templates have no more tokens.
+const USUAL_TOKENS: usize = 64;
+
 /// The tokens of a template, each with its 0-based line.
 pub(super) fn tokenize(source: &str) -> Result<Vec<(Token, usize)>, SyntaxError> {
     // A single newline at the very end is dropped (`keep_trailing_newline` is off).
     let source = source.strip_suffix('\n').unwrap_or(source);
-    let mut template = Tokenizer { lexer: Lexer::new(source), tokens: Vec::new() };
+    let mut template = Tokenizer { lexer: Lexer::new(source), tokens: Vec::with_capacity(USUAL_TOKENS) };
     template.run()?;
     template.tokens.push((Token::End, template.lexer.line()));
     Ok(template.tokens)

@@ -58,9 +58,7 @@ impl Meta {
         if global {
             return Ok(uses.all.clone());
         }
-        let mut used: BTreeSet<String> = uses.all.difference(&uses.in_requirements).cloned().collect();
-        used.extend(self.without_run_only(&uses.in_requirements));
-        Ok(used)
+        Ok(self.without_run_only(&uses))
     }
 
     /// What the text uses; it depends on which output this is and on the namespace alone.
@@ -114,8 +112,8 @@ impl Meta {
 
     /// Without what stands in run alone, and what stands in build alone and is to be ignored there
     /// (`trim_build_only_deps`).
-    fn without_run_only(&self, used: &BTreeSet<String>) -> BTreeSet<String> {
-        let names = |environment: &str| -> BTreeSet<String> {
+    fn without_run_only(&self, uses: &Uses) -> BTreeSet<String> {
+        let names = |environment: &str| -> Vec<String> {
             self.requirements(environment)
                 .iter()
                 .filter_map(|spec| first_word(spec))
@@ -125,16 +123,15 @@ impl Meta {
         let (build, host) = (names("build"), names("host"));
         let run: Vec<String> = self.requirements("run");
         let ignored = self.config.variant.list("ignore_build_only_deps");
-        used.iter()
-            .filter(|key| {
-                if run.contains(key) {
-                    build.contains(*key) || host.contains(*key)
-                } else {
-                    !(build.contains(*key) && !host.contains(*key) && ignored.contains(key))
-                }
-            })
-            .cloned()
-            .collect()
+        let counts = |key: &String| {
+            if run.contains(key) {
+                build.contains(key) || host.contains(key)
+            } else {
+                !(build.contains(key) && !host.contains(key) && ignored.contains(key))
+            }
+        };
+        let Uses { all, in_requirements } = uses;
+        all.union(in_requirements).filter(|key| !in_requirements.contains(*key) || counts(key)).cloned().collect()
     }
 
     fn used_in_build_scripts(&self, session: &Session<'_>) -> BTreeSet<String> {

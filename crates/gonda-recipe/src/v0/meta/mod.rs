@@ -457,9 +457,8 @@ impl Meta {
             if !is_true(item) || items[..position].contains(item) {
                 continue;
             }
-            let position = position.to_string();
             let mistake = |message: String, help: &str| {
-                let path = ["requirements", environment, position.as_str()];
+                let path = ["requirements", environment, &position.to_string()];
                 self.mistake(session, &path, message, Some(help))
             };
             let Some(text) = item.as_str() else {

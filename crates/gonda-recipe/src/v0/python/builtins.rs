@@ -64,6 +64,10 @@ pub(crate) fn to_int(value: &Value, base: i64) -> PyResult {
 /// An integer as Python's `int(text)` reads it: blanks around, a sign, underscores between digits.
 pub(crate) fn parse_int(text: &str, base: i64) -> Option<i64> {
     let text = text.trim();
+    // Most numbers are a few digits.
+    if base == 10 && (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok();
+    }
     let (sign, digits) = match text.strip_prefix(['+', '-']) {
         Some(digits) => (&text[..1], digits),
         None => ("", text),

@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use foldhash::fast::RandomState;
+use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
 
 use self::rules::{SelectorScope, validate};
 use crate::v0::expression::{self, Expr};
@@ -106,10 +107,10 @@ pub(crate) enum Failure {
 }
 
 impl SelectableText {
-    pub(crate) fn new(text: &str) -> Self {
-        let mut cut = Vec::with_capacity(count_lines(text));
-        cut.extend(text::lines(text).map(|line| split_line(text, line)));
-        Self { text: Rc::from(text), lines: cut }
+    pub(crate) fn new(text: Rc<str>) -> Self {
+        let mut lines = Vec::with_capacity(count_lines(&text));
+        lines.extend(cut(&text));
+        Self { text, lines }
     }
 
     /// The lines of a part of the text whose selectors are true. The part is whole lines, and alone the text that lines
@@ -135,8 +136,8 @@ impl SelectableText {
 /// The lines of a text whose selectors are true; for a text that is selected from once.
 pub(crate) fn select<N: Names>(text: &str, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
     let mut selected = Selected::with_capacity(text.len(), count_lines(text));
-    for (number, line) in text::lines(text).enumerate() {
-        selected.take(text, number, &split_line(text, line), evaluator)?;
+    for (number, line) in cut(text).enumerate() {
+        selected.take(text, number, &line, evaluator)?;
     }
     if text.is_empty() {
         selected.text.push('\n');
@@ -146,24 +147,35 @@ pub(crate) fn select<N: Names>(text: &str, evaluator: &Evaluator<N>) -> Result<S
 
 /// How many lines a text has, at most but for the unusual ends of lines.
 fn count_lines(text: &str) -> usize {
-    memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1
+    memchr_iter(b'\n', text.as_bytes()).count() + 1
 }
 
-/// A line that is a part of `text`, taken apart.
-fn split_line(text: &str, line: &str) -> Line {
-    let start = line.as_ptr() as usize - text.as_ptr() as usize;
+/// The lines of a text, taken apart.
+fn cut(text: &str) -> impl Iterator<Item = Line> {
+    // Most lines have neither a comment nor a selector; so the next sign of either is looked for in all lines at once.
+    let sign_from = |from: usize| memchr2(b'#', b'[', &text.as_bytes()[from..]).map_or(text.len(), |at| from + at);
+    let mut sign = sign_from(0);
+    text::lines(text).map(move |line| {
+        let start = line.as_ptr() as usize - text.as_ptr() as usize;
+        let end = start + line.len();
+        if sign < end {
+            sign = sign_from(end);
+            return split_line(text, start, line);
+        }
+        Line { start, kept: start..start + line.trim_end().len(), quote: None, selector: None }
+    })
+}
+
+/// A line of a text, which begins at `start`.
+fn split_line(text: &str, start: usize, line: &str) -> Line {
     let line = line.trim_end();
+    if line.trim_start().starts_with('#') {
+        return Line { start, ..Line::default() };
+    }
     let range = |part: &str| {
         let start = part.as_ptr() as usize - text.as_ptr() as usize;
         start..start + part.len()
     };
-    // Most lines have neither a comment nor a selector.
-    let Some(sign) = memchr::memchr2(b'#', b'[', line.as_bytes()) else {
-        return Line { start, kept: range(line), quote: None, selector: None };
-    };
-    if line[sign..].starts_with('#') && line[..sign].trim_start().is_empty() {
-        return Line { start, ..Line::default() };
-    }
     match find_selector(line) {
         Some((head, selector)) => {
             // Someone may have quoted the whole line to make it YAML.
@@ -178,7 +190,7 @@ fn split_line(text: &str, line: &str) -> Line {
 /// What stands before a line's selector, and the selector without its brackets. The rule is conda-build's `sel_pat`:
 /// `(.+?)\s*(#.*)?\[([^\[\]]+)\](?(2)[^\(\)]*)$`.
 fn find_selector(line: &str) -> Option<(&str, &str)> {
-    memchr::memchr(b'[', line.as_bytes())?;
+    memchr(b'[', line.as_bytes())?;
     // A bracket pair without brackets in it; `tail` says what may follow it.
     let pair = |open: usize| -> Option<(usize, &str)> {
         let content = &line[open + 1..];
@@ -192,17 +204,16 @@ fn find_selector(line: &str) -> Option<(&str, &str)> {
         })
     };
     let mut commented = None;
-    for (at, c) in line.char_indices().skip(1) {
-        let found = match c {
-            '#' => {
-                let (open, selector) = *commented.get_or_insert_with(after_comment).as_ref().unwrap_or(&(0, ""));
-                (open > at).then_some(selector)
-            }
-            '[' => pair(at).filter(|(end, _)| *end == line.len()).map(|(_, selector)| selector),
-            _ => None,
+    // The head is one character at least.
+    for at in memchr2_iter(b'#', b'[', line.as_bytes()).skip_while(|at| *at == 0) {
+        let found = if line[at..].starts_with('#') {
+            let (open, selector) = *commented.get_or_insert_with(after_comment).as_ref().unwrap_or(&(0, ""));
+            (open > at).then_some(selector)
+        } else {
+            pair(at).filter(|(end, _)| *end == line.len()).map(|(_, selector)| selector)
         };
         if let Some(selector) = found {
-            // The head is as short as can be, but one character at least.
+            // It is as short as can be.
             let head = line[..at].trim_end();
             let head = if head.is_empty() { &line[..line.chars().next().map_or(0, char::len_utf8)] } else { head };
             return Some((head, selector));
