@@ -64,6 +64,12 @@ const TABLE: &[(&[&str], Sign, &str)] = &[
         "a module is not what go.sum or the checksum database says: don't work around it; find out who changed the module",
     ),
     (
+        &["reading http://127.0.0.1", "502 bad gateway"],
+        Sign::Plain,
+        "the Go module proxy that gonda asks refused a module, or can't be reached: what it said follows `server response` in \
+         the log; `GONDA_GOPROXY` names another",
+    ),
+    (
         &["missing go.sum entry"],
         Sign::Plain,
         "go.sum lacks a module that the source imports: patch go.mod and go.sum as `go mod tidy` writes them, or run it in \
@@ -276,6 +282,10 @@ mod tests {
         check("hello\nexit status 1", "");
         check("go: go.mod requires go >= 1.99 (running go 1.27.3; GOTOOLCHAIN=local)", "the toolchain is older");
         check("main.go:4:2: missing go.sum entry for module providing package a.b/c (imported by x)", "go.sum lacks");
+        check(
+            "missing go.sum entry for a.b/d\na.b/c: reading http://127.0.0.1:7080/a.b/c/@v/list: 502 Bad Gateway",
+            "the Go module proxy that gonda asks refused",
+        );
         check("go: inconsistent vendoring in /opt/gonda/b/work:", "`vendor/modules.txt` and go.mod disagree");
         check("go: a.b/c@v1.0.0: module lookup disabled by GOPROXY=off", "a module is needed that nobody");
         check(
