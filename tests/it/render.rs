@@ -78,6 +78,17 @@ fn what_cannot_be_solved_is_said() {
     feedstock.write("recipe/conda_build_config.yaml", VARIANT.replace("1.4", "9.9"));
     render(&world, &feedstock, &["--finalize", "solve", "-c", &channel.url()])
         .succeeds()
-        .prints("is not final, its requirements stay as written: could not solve the host environment of `counter`")
-        .prints("libsum 9.9.*");
+        .says("is not final, its requirements stay as written: could not solve the host environment of `counter`")
+        .says("libsum 9.9.*");
+}
+
+#[test]
+fn what_nobody_reads_is_told_beside_the_document() {
+    let (world, feedstock) = world();
+    feedstock.write("recipe/meta.yaml", format!("{RECIPE}\nrequirement:\n  host:\n    - go\n"));
+    let run = render(&world, &feedstock, &[]).succeeds();
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document.as_array().map(Vec::len), Some(1), "{run}");
+    let warning = "`requirement` is no section of a recipe: it is passed over; did you mean `requirements`?";
+    assert!(run.stderr.contains(warning), "{run}");
 }

@@ -46,6 +46,11 @@ impl Reporter {
         }
     }
 
+    /// The same for a command whose result is one document on stdout: what happens on the way is told on stderr alone.
+    pub(crate) fn beside_a_document(&self) -> Self {
+        Self { format: Format::Text, ..self.clone() }
+    }
+
     /// The sink for the driver's events.
     pub(crate) fn events(&self) -> Events {
         let this = self.clone();

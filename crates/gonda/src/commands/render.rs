@@ -19,6 +19,7 @@ pub(crate) fn run(
     reporter: &Reporter,
     format: Format,
 ) -> Result<ExitCode> {
+    let events = reporter.beside_a_document().events();
     let mut outputs: Vec<(String, Output)> = Vec::new();
     for located in super::located(&args.selection)? {
         let layer = config::resolve(Layer::default(), surroundings, located.feedstock.as_deref())?;
@@ -42,13 +43,12 @@ pub(crate) fn run(
             environment: &surroundings.environment,
         })?;
         for warning in renderings.iter().filter_map(planning::Selection::warning) {
-            reporter.events().warn("", warning);
+            events.warn("", warning);
         }
         let target = |target: Subdir| move |output| (target.to_string(), output);
         if args.finalize == Some(FinalizeArg::Solve) {
             let fixed = Fixed { build_platform: args.selection.build_platform, ..Fixed::from(&args.channels) };
             let settings = config::settings(fixed, layer, surroundings)?;
-            let events = reporter.events();
             for selection in &renderings {
                 let finalized = crate::block_on(solving::finalized(selection, &settings, &events))??;
                 outputs.extend(finalized.into_iter().map(target(selection.target)));
