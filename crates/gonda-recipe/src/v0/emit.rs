@@ -130,6 +130,21 @@ fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}')
 }
 
+/// The bytes that may mean something in plain text.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        special[byte] = byte < 0x20 || byte >= 0x7f;
+        byte += 1;
+    }
+    let mut signs: &[u8] = b",[]{}:#";
+    while let [sign, rest @ ..] = signs {
+        special[*sign as usize] = true;
+        signs = rest;
+    }
+    special
+};
 /// What no plain text may begin with.
 const INDICATORS: &[u8] = b"-?:,[]{}#&*!|>'\"%@`~=< ";
 
@@ -139,9 +154,7 @@ fn is_plain(text: &str) -> bool {
     if (!first.is_ascii_alphanumeric() && INDICATORS.contains(first)) || matches!(last, b' ' | b':') {
         return false;
     }
-    // Without a way out before the end, many bytes are looked at together.
-    let is_special = |byte: u8| matches!(byte, b',' | b'[' | b']' | b'{' | b'}' | b':' | b'#' | 0..0x20 | 0x7f..);
-    if bytes.iter().fold(false, |found, byte| found | is_special(*byte)) {
+    if bytes.iter().any(|byte| SPECIAL[usize::from(*byte)]) {
         // What any reader would take for a number to the base of 60 keeps its quotes.
         let base60 = |byte: &u8| byte.is_ascii_digit() || b":.+-_".contains(byte);
         let is_number = bytes.contains(&b':') && bytes.iter().all(base60);

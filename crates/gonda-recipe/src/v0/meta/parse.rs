@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::{Contents, Meta, is_true, lookup_mut, output_dicts};
+use super::{Contents, Meta, is_true, lookup, lookup_mut, output_dicts};
 use crate::RecipeError;
 use crate::v0::context::JinjaContext;
 use crate::v0::error::{Fail, SourceMap, at_line, in_file, selector_error, undefined_name, yaml_message};
@@ -269,7 +269,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
         let message = format!("`{section}` is {found}, but must be {wanted}");
         failures.push(Fail::fatal(place(&[section], message, help)));
     }
-    if let Some(Json::String(family)) = meta.get("about").and_then(|about| about.get("license_family"))
+    if let Some(Json::String(family)) = value_in(&meta, "about", "license_family")
         && !is_license_family(family)
     {
         failures.push(Fail::fatal(place(
@@ -278,7 +278,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
             "one of AGPL, LGPL, GPL3, GPL2, GPL, BSD, MIT, APACHE, PSF, CC, MOZILLA, PUBLIC-DOMAIN, PROPRIETARY, OTHER, NONE",
         )));
     }
-    if let Some(noarch) = meta.get("build").and_then(|build| build.get("noarch")).filter(|value| is_true(value)) {
+    if let Some(noarch) = value_in(&meta, "build", "noarch").filter(|value| is_true(value)) {
         let known = matches!(noarch, Json::Bool(true)) || matches!(noarch.as_str(), Some("python" | "generic"));
         if !known {
             failures.push(Fail::fatal(place(
@@ -291,7 +291,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
     if let Err(failure) = sanitize(&mut meta, &place) {
         failures.push(failure);
     }
-    let features = meta.get("build").and_then(|build| build.get("features")).map(list_of_text).unwrap_or_default();
+    let features = value_in(&meta, "build", "features").map(list_of_text).unwrap_or_default();
     if let Some(feature) = features.iter().find(|feature| feature.contains('-')) {
         failures.push(Fail::fatal(place(
             &["build", "features"],
@@ -300,7 +300,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
         )));
     }
     for (section, key) in [("requirements", "build"), ("requirements", "run"), ("test", "requires")] {
-        let Some(Json::Array(items)) = meta.get(section).and_then(|value| value.get(key)) else { continue };
+        let Some(Json::Array(items)) = value_in(&meta, section, key) else { continue };
         if let Some(position) = items.iter().position(Json::is_object) {
             failures.push(Fail::fatal(place(
                 &[section, key, &position.to_string()],
@@ -310,7 +310,7 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
         }
     }
     for key in ["build", "host", "run", "run_constrained"] {
-        let Some(Json::Array(items)) = meta.get("requirements").and_then(|value| value.get(key)) else { continue };
+        let Some(Json::Array(items)) = value_in(&meta, "requirements", key) else { continue };
         if let Some(position) = items.iter().position(Json::is_null) {
             failures.push(Fail::fatal(place(
                 &["requirements", key, &position.to_string()],
@@ -320,6 +320,11 @@ fn check(session: &Session<'_>, value: Json, map: &SourceMap) -> Result<Map<Stri
         }
     }
     Fail::all(failures).map(|()| meta)
+}
+
+/// The value of a key of a section that is a mapping.
+fn value_in<'m>(meta: &'m Map<String, Json>, section: &str, key: &str) -> Option<&'m Json> {
+    lookup(lookup(meta, section)?.as_object()?, key)
 }
 
 fn sanitize(meta: &mut Map<String, Json>, place: &dyn Fn(&[&str], String, &str) -> RecipeError) -> Result<(), Fail> {

@@ -52,37 +52,62 @@ pub(crate) struct Selected {
 }
 
 impl Selected {
-    fn with_capacity(length: usize, lines: usize) -> Self {
-        Self { text: String::with_capacity(length + 1), origin: Vec::with_capacity(lines), trimmed: OnceCell::new() }
+    /// The text without blanks at its end.
+    pub(crate) fn trimmed(&self) -> Rc<str> {
+        self.trimmed.get_or_init(|| Rc::from(self.text.trim_end())).clone()
+    }
+}
+
+/// A selection from a text, line by line.
+struct Selection<'t> {
+    text: &'t str,
+    selected: Selected,
+    /// Lines that are kept as they are and stand together in the text; they are copied together.
+    run: Range<usize>,
+}
+
+impl<'t> Selection<'t> {
+    fn new(text: &'t str, length: usize, lines: usize) -> Self {
+        let (kept, origin) = (String::with_capacity(length + 1), Vec::with_capacity(lines));
+        Self { text, selected: Selected { text: kept, origin, trimmed: OnceCell::new() }, run: 0..0 }
     }
 
-    /// Takes a line of `text` over, if its selector is true.
-    fn take<N: Names>(
-        &mut self,
-        text: &str,
-        number: usize,
-        line: &Line,
-        evaluator: &Evaluator<N>,
-    ) -> Result<(), SelectorError> {
+    /// Takes a line over, if its selector is true.
+    fn take<N: Names>(&mut self, number: usize, line: &Line, evaluator: &Evaluator<N>) -> Result<(), SelectorError> {
         if let Some(selector) = &line.selector {
-            let selector = &text[selector.clone()];
+            let selector = &self.text[selector.clone()];
             let failed = |failure| SelectorError { line: number, selector: selector.to_owned(), failure };
             if !evaluator.evaluate(selector).map_err(failed)? {
                 return Ok(());
             }
         }
-        self.text.push_str(&text[line.kept.clone()]);
-        if let Some(quote) = line.quote {
-            self.text.push(quote);
+        self.selected.origin.push(number);
+        let Range { start, end } = line.kept;
+        let is_whole = line.quote.is_none() && self.text.as_bytes().get(end) == Some(&b'\n');
+        if !is_whole || self.run.end != start {
+            self.copy_run();
         }
-        self.text.push('\n');
-        self.origin.push(number);
+        if is_whole {
+            self.run = if self.run.is_empty() { start..end + 1 } else { self.run.start..end + 1 };
+            return Ok(());
+        }
+        self.selected.text.push_str(&self.text[start..end]);
+        self.selected.text.extend(line.quote);
+        self.selected.text.push('\n');
         Ok(())
     }
 
-    /// The text without blanks at its end.
-    pub(crate) fn trimmed(&self) -> Rc<str> {
-        self.trimmed.get_or_init(|| Rc::from(self.text.trim_end())).clone()
+    fn copy_run(&mut self) {
+        self.selected.text.push_str(&self.text[std::mem::take(&mut self.run)]);
+    }
+
+    /// What was taken; where there is no line at all, an empty one.
+    fn finish(mut self, is_empty: bool) -> Selected {
+        self.copy_run();
+        if is_empty {
+            self.selected.text.push('\n');
+        }
+        self.selected
     }
 }
 
@@ -122,27 +147,21 @@ impl SelectableText {
     ) -> Result<Selected, SelectorError> {
         let line_at = |at: usize| self.lines.partition_point(|line| line.start < at);
         let lines = &self.lines[line_at(part.start)..line_at(part.end)];
-        let mut selected = Selected::with_capacity(part.len(), lines.len());
+        let mut selection = Selection::new(&self.text, part.len(), lines.len());
         for (number, line) in lines.iter().enumerate() {
-            selected.take(&self.text, number, line, evaluator)?;
+            selection.take(number, line, evaluator)?;
         }
-        if lines.is_empty() {
-            selected.text.push('\n');
-        }
-        Ok(selected)
+        Ok(selection.finish(lines.is_empty()))
     }
 }
 
 /// The lines of a text whose selectors are true; for a text that is selected from once.
 pub(crate) fn select<N: Names>(text: &str, evaluator: &Evaluator<N>) -> Result<Selected, SelectorError> {
-    let mut selected = Selected::with_capacity(text.len(), count_lines(text));
+    let mut selection = Selection::new(text, text.len(), count_lines(text));
     for (number, line) in cut(text).enumerate() {
-        selected.take(text, number, &line, evaluator)?;
+        selection.take(number, &line, evaluator)?;
     }
-    if text.is_empty() {
-        selected.text.push('\n');
-    }
-    Ok(selected)
+    Ok(selection.finish(text.is_empty()))
 }
 
 /// How many lines a text has, at most but for the unusual ends of lines.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
+use std::iter::repeat_n;
 
 use foldhash::fast::RandomState;
 use serde_json::{Map, Value};
@@ -191,7 +192,7 @@ pub(crate) fn defaults(platform: &str) -> Source {
     // conda-build takes 3.4 where it runs on Windows itself; like Python's, the value is not of the platform built on.
     set("r_base", text("3.5"));
     set("cpu_optimization_target", text("nocona"));
-    set("pin_run_as_build", ["python", "r-base"].map(|name| (name.to_owned(), pin.clone())).into_iter().collect());
+    set("pin_run_as_build", ["python", "r-base"].map(str::to_owned).into_iter().zip(repeat_n(pin, 2)).collect());
     set("ignore_version", Value::Array(Vec::new()));
     set("ignore_build_only_deps", texts(&["python", "numpy"]));
     set("extend_keys", texts(&DEFAULT_EXTEND_KEYS));
