@@ -240,6 +240,15 @@ fn wrong_use() {
 }
 
 #[test]
+fn a_script_that_installs_nothing_is_warned_of() {
+    let lab = Lab::fake();
+    let feedstock = lab.hello("hello", "go build -o hello .", "");
+    lab.build(feedstock.root(), &[]).succeeds().says("the script installed nothing");
+    replace(&feedstock, "-o hello", "-o $PREFIX/bin/hello");
+    lab.build(feedstock.root(), &[]).succeeds().is_silent_about("installed nothing");
+}
+
+#[test]
 fn a_missing_licence_is_named() {
     let lab = Lab::fake();
     let feedstock = lab.hello("hello", SCRIPT, "");

@@ -36,7 +36,7 @@ impl Job {
         for list in [&solved.build, &solved.host, &test] {
             add(list);
         }
-        if let Some(top) = self.output.build.top_level.as_ref().filter(|top| self.has_script(top)) {
+        if let Some(top) = self.output.build.top_level.as_ref().filter(|top| self.has_script(&top.scripts)) {
             let top = self.solve_top_level(&checkout.facts, top).await?;
             add(&top.build);
             add(&top.host);

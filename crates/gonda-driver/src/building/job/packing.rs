@@ -61,6 +61,11 @@ impl Job {
         for warning in said {
             self.common.events.warn(&self.name, warning);
         }
+        if staged.entries.is_empty() && self.has_script(&self.output.build.scripts) {
+            let warning = "the script installed nothing, so the package has no files; what it should have belongs below \
+                           `$PREFIX`, programs into its `bin`";
+            self.common.events.warn(&self.name, warning);
+        }
         let git = match checkout.placed.git {
             Some(ref facts) => git_report(&disk.src_dir.join(checkout.within(&facts.top)))?,
             None => String::new(),

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use gonda_recipe::{Output, Requirements, ScriptContent, TopLevel};
+use gonda_recipe::{Output, RecipeFormat, Requirements, Script, ScriptContent, TopLevel};
 
 use super::Job;
 use crate::building::checkout::Checkout;
@@ -18,7 +18,7 @@ impl Job {
     /// Runs the top level's script, if it has one and no output before this one has run it.
     pub(super) async fn build_top_level(&self, checkout: &mut Checkout) -> Result<()> {
         let Some(top) = &self.output.build.top_level else { return Ok(()) };
-        if checkout.top.is_some() || !self.has_script(top) {
+        if checkout.top.is_some() || !self.has_script(&top.scripts) {
             return Ok(());
         }
         let mut job = self.clone();
@@ -46,10 +46,14 @@ impl Job {
     }
 
     /// conda-build doesn't run an empty script; a file beside the recipe is one.
-    pub(super) fn has_script(&self, top: &TopLevel) -> bool {
+    pub(super) fn has_script(&self, scripts: &[Script]) -> bool {
         let folder = &self.common.request.located.recipe_dir;
-        let name = if self.output.target_platform.is_windows() { "bld.bat" } else { "build.sh" };
-        top.scripts.iter().any(|script| match &script.content {
+        let name = match (self.output.target_platform.is_windows(), self.output.format) {
+            (false, _) => "build.sh",
+            (true, RecipeFormat::V0) => "bld.bat",
+            (true, RecipeFormat::V1) => "build.bat",
+        };
+        scripts.iter().any(|script| match &script.content {
             ScriptContent::Default => folder.join(name).is_file(),
             ScriptContent::Lines(lines) => !lines.is_empty(),
             ScriptContent::File(_) => true,
